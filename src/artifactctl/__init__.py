@@ -1,0 +1,1 @@
+"""Applies committed artifacts: `artifact.yml` to a configuration folder."""

@@ -1,0 +1,1 @@
+"""A pytest plugin that drives edge serverless environments."""
