@@ -126,7 +126,7 @@ def build_context(
         mode=entry.mode,
         run_id=run_id,
         ports=ports,
-        paths=_paths(scenario, root),
+        paths=environment_paths(scenario, root),
         urls=_urls(entry.gateway.scheme, host, ports),
         image_tag=image_tag,
         labels={
@@ -158,7 +158,13 @@ def _handed_on(host_env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _paths(scenario: Scenario, root: Path) -> Paths:
+def environment_paths(scenario: Scenario, root: Path) -> Paths:
+    """Return the files and folders of an environment, which depend on nothing but its name.
+
+    Args:
+        scenario: What to run.
+        root: The project root.
+    """
     state = root / ".esb" / "e2e" / "state" / scenario.name
     logs_folder = root / "e2e" if (root / "e2e").is_dir() else root / ".esb"
     return Paths(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from artifactctl import yaml_source
 from esb_e2e_plugin.errors import MatrixError
 
 COMPOSE_FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+
+ALL = "all"
 
 Mode = Literal["docker", "containerd", "process"]
 
@@ -27,12 +27,14 @@ class Suite:
         description: For people.
         targets: Files and folders with its tests, absolute.
         exclude: Files and folders among them that do not belong to it, absolute.
+        lines: The line of each of them, by keys such as `targets.0`.
     """
 
     name: str
     description: str
     targets: tuple[Path, ...]
     exclude: tuple[Path, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict, repr=False, hash=False)
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Entry:
     weight: float
     containerd_runtime: str | None
     source: Path
-    lines: Mapping[str, int]
+    lines: Mapping[str, int] = field(repr=False)
 
     def line(self, key: str = "") -> int:
         """Return the line of a key such as `env_vars.LEVEL`, or of the nearest one above it."""
@@ -153,3 +155,81 @@ class Matrix:
     entries: tuple[Entry, ...]
     subnet_pool: IPv4Network
     port_base: int
+
+    def select(self, names: Sequence[str]) -> tuple[Entry, ...]:
+        """Return the entries of these names, each one once, in the order of the names.
+
+        Args:
+            names: Names compared without case; `all` for every enabled entry in the order of the file.
+
+        Raises:
+            MatrixError: A name is unknown, or `all` finds nothing enabled.
+        """
+        by_name = {entry.name.casefold(): entry for entry in self.entries}
+        found: dict[str, Entry] = {}
+        for name in names:
+            if name.casefold() == ALL:
+                found.update((entry.name, entry) for entry in self.enabled)
+            elif (entry := by_name.get(name.casefold())) is not None:
+                found[entry.name] = entry
+            else:
+                known = [entry.name for entry in self.entries]
+                raise MatrixError.at(
+                    self.path,
+                    0,
+                    "--esb-profile",
+                    f"unknown profile {name!r}",
+                    expected=f"{ALL} or one of {', '.join(known)}",
+                    given=name,
+                    known=known,
+                )
+        if names and not found:
+            raise MatrixError.at(
+                self.path,
+                0,
+                "--esb-profile",
+                f"{ALL} selects nothing",
+                expected="an entry with enabled: true",
+            )
+        return tuple(found.values())
+
+    @property
+    def enabled(self) -> tuple[Entry, ...]:
+        """The entries that `all` stands for."""
+        return tuple(entry for entry in self.entries if entry.enabled)
+
+    def check_files(self, selected: Iterable[Entry]) -> None:
+        """Check that every file exists that the enabled and the selected entries name.
+
+        Raises:
+            MatrixError: One does not exist, or a manifest does not fit; the first by line.
+        """
+        from esb_e2e_plugin.matrix_files import first_mistake
+
+        checked = {entry.name: entry for entry in (*self.enabled, *selected)}
+        if (mistake := first_mistake(self, tuple(checked.values()))) is not None:
+            raise mistake
+
+
+def load_matrix(path: Path, root: Path | None = None) -> Matrix:
+    """Read the matrix; of the files that it names none is opened.
+
+    Args:
+        path: The file.
+        root: The project root; None for the nearest folder above the file with `.git` or `pyproject.toml`.
+
+    Raises:
+        MatrixError: The file does not exist or has a mistake; the first by line.
+    """
+    # pydantic is slow to import, and the records above are used where no matrix is read.
+    from esb_e2e_plugin.matrix_reader import read
+
+    return read(path, root)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, as it ships in `test_matrix.schema.json`."""
+    from esb_e2e_plugin.matrix_model import MatrixShape
+
+    schema = MatrixShape.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from ipaddress import IPv4Network, ip_address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -201,9 +201,3 @@ class MatrixShape(_Shape):
     port_base: int = Field(
         18000, ge=1024, le=65516, description="The first host port that environments may use."
     )
-
-
-def json_schema() -> Mapping[str, Any]:
-    """Return the JSON Schema of the file."""
-    schema = MatrixShape.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from esb_e2e_plugin.matrix import Entry, Matrix, Suite
+from esb_e2e_plugin.matrix import Entry, Matrix, Mode, Suite
 
 TEST_TARGET_SUITE = "--esb-test-target"
 
@@ -66,6 +66,15 @@ class Plan:
     known_targets: tuple[Path, ...]
     _by_path: dict[Path, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The profiles, in the order of the plan."""
+        return tuple(scenario.profile for scenario in self.scenarios)
+
+    def mode_of(self, profile: str) -> Mode:
+        """Return what drives the services of a profile of this plan."""
+        return next(scenario.entry.mode for scenario in self.scenarios if scenario.profile == profile)
+
     def targets(self) -> tuple[Path, ...]:
         """Return the files and folders with the tests of all scenarios, each one once."""
         return tuple(dict.fromkeys(target for scenario in self.scenarios for target in scenario.targets))
@@ -84,7 +93,7 @@ class Plan:
         covering = tuple(scenario.profile for scenario in self.scenarios if scenario.covers(path))
         if covering or _inside(os.path.realpath(path), self._known):
             return covering
-        return tuple(scenario.profile for scenario in self.scenarios)
+        return self.names
 
     @cached_property
     def _known(self) -> tuple[str, ...]:

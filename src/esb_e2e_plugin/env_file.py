@@ -1,0 +1,52 @@
+"""Files of `KEY=value` lines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from esb_e2e_plugin.errors import UserError
+
+_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)", re.DOTALL)
+_QUOTED = re.compile(r"(?P<quote>['\"])(?P<text>.*)(?P=quote)\s*(?:#.*)?")
+_COMMENT = re.compile(r"(?:^|\s+)#.*")
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read variables from a file.
+
+    Blank lines and lines that start with `#` say nothing; `export` in front of a name is skipped. One pair of
+    quotes around a value is removed, and what it holds is taken as it is; after a value without quotes, ` #`
+    starts a comment. Of two lines with one name the later wins.
+
+    Args:
+        path: The file, UTF-8.
+
+    Raises:
+        UserError: The file cannot be read or a line is malformed; values are never shown.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8", "save it as UTF-8") from error
+    values: dict[str, str] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        match = _LINE.fullmatch(stripped)
+        if match is None or "\0" in stripped:
+            raise UserError(f"{path}:{number}: is no variable; expected KEY=value, or # and a comment")
+        values[match["name"]] = _value(match["value"], f"{path}:{number}: {match['name']}")
+    return values
+
+
+def _value(text: str, place: str) -> str:
+    if not text.startswith(("'", '"')):
+        return _COMMENT.sub("", text, count=1)
+    match = _QUOTED.fullmatch(text)
+    if match is None:
+        raise UserError(f"{place}: its quotes are not closed; expected one pair around the value")
+    return match["text"]
