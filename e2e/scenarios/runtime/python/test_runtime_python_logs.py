@@ -1,0 +1,74 @@
+"""What a Python function writes, as records in the environment's log."""
+
+import json
+import uuid
+from collections.abc import Callable
+
+import requests
+
+from esb_e2e_plugin.fixtures.logs import EnvironmentLogs
+
+
+def _log(
+    gateway: requests.Session, trace_id: str, logs: EnvironmentLogs, contains: str
+) -> tuple[str, list[dict[str, object]]]:
+    text = f"log-{uuid.uuid4()}"
+    answer = gateway.post("/api/probe", json={"action": "log", "text": text})
+    assert answer.status_code == 200, answer.text
+    found = logs.wait_for(trace_id=trace_id, function="lambda-probe", contains=text + contains)
+    return text, found
+
+
+def test_each_level_is_kept(esb_gateway: requests.Session, trace_id: str, esb_logs: EnvironmentLogs) -> None:
+    """Records of four levels arrive with their level, message and logger."""
+    text, _ = _log(esb_gateway, trace_id, esb_logs, " with a traceback")
+    records = esb_logs.records(trace_id=trace_id, function="lambda-probe")
+    plain = [record for record in records if record["message"] == text]
+    assert [record["level"] for record in plain] == ["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+def test_printed_lines_are_records_too(
+    esb_gateway: requests.Session, trace_id: str, esb_logs: EnvironmentLogs
+) -> None:
+    """A line on stdout or stderr becomes a record of its trace."""
+    text, found = _log(esb_gateway, trace_id, esb_logs, " on stdout")
+    assert [record["message"] for record in found] == [f"{text} on stdout"]
+    found = esb_logs.wait_for(trace_id=trace_id, contains=f"{text} on stderr")
+    assert [record["message"] for record in found] == [f"{text} on stderr"]
+
+
+def test_traceback_is_one_record(
+    esb_gateway: requests.Session, trace_id: str, esb_logs: EnvironmentLogs
+) -> None:
+    """An exception that is logged stays together: message, type and stack in one record."""
+    _, found = _log(esb_gateway, trace_id, esb_logs, " with a traceback")
+    assert len(found) == 1
+    text = json.dumps(found[0])
+    assert "ProbeError" in text
+    assert "app.py" in text
+
+
+def test_unhandled_exception_is_logged(
+    esb_gateway: requests.Session, trace_id: str, esb_logs: EnvironmentLogs, take_turn: Callable[[str], None]
+) -> None:
+    """An exception that a handler lets out is in the log of its trace, with its type."""
+    take_turn("lambda-errors")
+    text = f"out-{uuid.uuid4()}"
+    esb_gateway.post("/api/errors", json={"action": "raise", "text": text})
+    found = esb_logs.wait_for(trace_id=trace_id, function="lambda-errors", contains=text)
+    assert any(record["level"] == "ERROR" for record in found)
+
+
+def test_cloudwatch_calls_reach_the_environment(
+    esb_gateway: requests.Session, esb_logs: EnvironmentLogs
+) -> None:
+    """Events that a function puts through the CloudWatch Logs API are kept, in order."""
+    answer = esb_gateway.post("/api/connectivity/python", json={"action": "test_cloudwatch"})
+    assert answer.status_code == 200, answer.text
+    events = esb_logs.cloudwatch(answer.json()["cloudwatch"]["log_group"])
+    assert [event["message"] for event in events] == [
+        "[DEBUG] event 0",
+        "[INFO] event 1",
+        "[WARNING] event 2",
+        "[ERROR] event 3",
+    ]
