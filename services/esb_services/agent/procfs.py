@@ -1,0 +1,101 @@
+"""What the kernel tells about processes, and a kill that cannot hit a recycled pid."""
+
+# ruff: noqa: PTH123, PTH208 - read several times a second for each worker, where pathlib takes twice as long
+
+import contextlib
+import os
+import re
+import signal
+from pathlib import Path
+from typing import NamedTuple
+
+MARK = "ESB_WORKER_MARK"
+"""Variable in the environment block of every process of a worker: the worker's log folder and name."""
+
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_MEMORY = re.compile(rb"^Vm(HWM|RSS):\s+(\d+) kB$", re.MULTILINE)
+
+
+class Memory(NamedTuple):
+    """Resident memory of a process tree in bytes: now, and the highest that one of its processes ever had."""
+
+    current: int
+    peak: int
+
+
+def tree(pid: int) -> list[int]:
+    """Return `pid` and all its descendants that exist now."""
+    found = [pid]
+    for parent in found:
+        try:
+            for task in os.listdir(f"/proc/{parent}/task"):
+                with open(f"/proc/{parent}/task/{task}/children", "rb") as children:
+                    found.extend(int(child) for child in children.read().split())
+        except OSError:
+            continue
+    return found
+
+
+def memory(pids: list[int]) -> Memory:
+    """Return the resident memory of processes; one that has ended counts nothing."""
+    current = peak = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/status", "rb") as status:
+                figures = {name: int(kib) * 1024 for name, kib in _MEMORY.findall(status.read())}
+        except OSError:
+            continue
+        current += figures.get(b"RSS", 0)
+        peak = max(peak, figures.get(b"HWM", 0))
+    return Memory(current, peak)
+
+
+def cpu_ns(pids: list[int]) -> int:
+    """Return the processor time of processes, and of their children that were waited for, in nanoseconds."""
+    ticks = 0
+    for pid in pids:
+        fields = _stat(pid)
+        if fields is not None:
+            ticks += sum(int(field) for field in fields[11:15])
+    return ticks * _TICK_NS
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    """Return the fields of /proc/<pid>/stat after the command's name, which may hold anything."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+
+
+def mark_of(pid: int) -> str | None:
+    """Return the worker's mark in a process' environment block, or None where there is none."""
+    try:
+        block = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None
+    for entry in block.split(b"\0"):
+        if entry.startswith(MARK.encode() + b"="):
+            return os.fsdecode(entry.partition(b"=")[2])
+    return None
+
+
+def signal_marked(prefix: str, number: signal.Signals) -> int:
+    """Send a signal to every process whose mark starts with `prefix`, and return how many got it.
+
+    Between look and signal a pid may go to another process: it is pinned by a pidfd, then looked at again.
+    """
+    hit = 0
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or not (mark_of(int(name)) or "").startswith(prefix):
+            continue
+        pid = int(name)
+        with contextlib.suppress(OSError):
+            descriptor = os.pidfd_open(pid)
+            try:
+                if (mark_of(pid) or "").startswith(prefix):
+                    signal.pidfd_send_signal(descriptor, number)
+                    hit += 1
+            finally:
+                os.close(descriptor)
+    return hit

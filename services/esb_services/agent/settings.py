@@ -1,0 +1,48 @@
+"""What the agent is told by its environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from esb_services.variables import Variables
+
+RUNTIMES = ("process",)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the agent listens, who it trusts, and what runs its workers."""
+
+    project: str
+    host: str
+    grpc_port: int
+    metrics_port: int
+    cert_file: Path
+    key_file: Path
+    ca_file: Path
+    runtime: str
+    image_index: Path
+    log_dir: Path
+    log_level: str
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read the settings of the agent.
+
+        Raises:
+            SettingError: a variable is missing or wrong.
+        """
+        variables = Variables(environ)
+        return cls(
+            project=variables.text("ESB_PROJECT", "the compose project's name, such as esb-e2e-local"),
+            host=variables.text("BIND_ADDRESS", "an IP address to listen on", "0.0.0.0"),  # noqa: S104 - in a container
+            grpc_port=variables.port("AGENT_GRPC_PORT", 50051),
+            metrics_port=variables.port("AGENT_METRICS_PORT", 9091),
+            cert_file=variables.file("AGENT_CERT_FILE"),
+            key_file=variables.file("AGENT_KEY_FILE"),
+            ca_file=variables.file("AGENT_CA_FILE"),
+            runtime=variables.choice("AGENT_RUNTIME", RUNTIMES),
+            image_index=Path(variables.text("AGENT_IMAGE_INDEX", "the path of the image index, a JSON file")),
+            log_dir=Path(variables.text("AGENT_LOG_DIR", "the path of a folder for the workers' output")),
+            log_level=variables.log_level(),
+        )
