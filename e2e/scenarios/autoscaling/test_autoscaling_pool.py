@@ -36,7 +36,7 @@ Call = Callable[[str, int], Future[requests.Response]]
 
 
 def test_repeated_calls_reuse_one_worker(
-    esb_gateway: requests.Session, trace_id: str, esb_logs: EnvironmentLogs, take_turn: TakeTurn, call: Call
+    trace_id: str, esb_logs: EnvironmentLogs, take_turn: TakeTurn, call: Call
 ) -> None:
     """One call after the other needs no more than one worker."""
     take_turn("lambda-scaling")
@@ -101,7 +101,7 @@ def test_minimum_is_started_without_a_call_and_kept(
 
 
 def test_call_waits_for_a_busy_worker(
-    esb_gateway: requests.Session, trace_id: str, esb_logs: EnvironmentLogs, take_turn: TakeTurn, call: Call
+    trace_id: str, esb_logs: EnvironmentLogs, take_turn: TakeTurn, call: Call
 ) -> None:
     """Where one worker is all there may be, a second call waits for it."""
     take_turn("lambda-queue")
