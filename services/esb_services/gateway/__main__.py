@@ -1,0 +1,44 @@
+"""Entry point of the gateway: `python -m esb_services.gateway`, configured by environment variables."""
+
+import os
+import sys
+
+from esb_services import logs
+from esb_services.gateway.settings import Settings, SettingsError
+from esb_services.listening import ADDRESS_IN_USE, AddressInUseError, listen
+
+
+def main() -> int:
+    """Run the gateway; return its exit status."""
+    logger = logs.configure("gateway")
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsError as error:
+        fields = {"variable": error.variable, "expected": error.expected}
+        logger.error("%s", error, extra={"fields": fields})  # noqa: TRY400 one line, no traceback
+        return 2
+    logs.configure("gateway", settings.log_level)
+    try:
+        https = listen(settings.bind_address, settings.https_port)
+        http = listen(settings.bind_address, settings.http_port)
+    except AddressInUseError as error:
+        logger.error("%s", error)  # noqa: TRY400
+        return ADDRESS_IN_USE
+    except OSError as error:
+        logger.error("BIND_ADDRESS %s cannot be listened on: %s", settings.bind_address, error)  # noqa: TRY400
+        return 2
+
+    # Imported late: a wrong variable or a taken port is reported before the half second that these take.
+    from esb_services.gateway.server import check_certificate, run
+
+    try:
+        check_certificate(settings)
+    except OSError as error:
+        logger.error("TLS_CERT_FILE and TLS_KEY_FILE: expected a certificate and its key in PEM: %s", error)  # noqa: TRY400
+        return 2
+    run(settings, https, http)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
