@@ -54,6 +54,14 @@ class Variables:
             raise SettingError(name, value, expected)
         return value
 
+    def url(self, name: str) -> str:
+        """Return `name` as the address of an HTTP service."""
+        expected = "an address such as http://127.0.0.1:8000"
+        value = self.text(name, expected)
+        if not value.startswith(("http://", "https://")):
+            raise SettingError(name, value, expected)
+        return value
+
     def file(self, name: str) -> Path:
         """Return `name` as the path of a file that exists."""
         value = self.text(name, "the path of a file that exists")
