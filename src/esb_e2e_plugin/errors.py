@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -68,6 +67,9 @@ class MatrixError(UserError):
 
 def nearest(given: str, known: Iterable[str]) -> str | None:
     """Return the valid name that looks most like `given` without regard to case, if any does."""
+    # The module is imported in every pytest run; difflib is needed only for a mistake.
+    import difflib
+
     by_folded = {name.casefold(): name for name in known}
     found = difflib.get_close_matches(given.casefold(), by_folded, n=1, cutoff=0.5)
     return by_folded[found[0]] if found else None

@@ -76,8 +76,12 @@ class _Reader:
         try:
             shape = MatrixShape.model_validate(data, context=known)
         except ValidationError as invalid:
-            for error in invalid.errors(include_url=False):
-                self._add_invalid(error)
+            errors = invalid.errors(include_url=False)
+            misspelled = {error["loc"][:-1] for error in errors if error["type"] in _ABOUT_KEY}
+            for error in errors:
+                # Beside a key that nobody knows, a missing one is most likely the same one.
+                if error["type"] != "missing" or error["loc"][:-1] not in misspelled:
+                    self._add_invalid(error)
         entries = self._entries(data.get("matrix"), known)
         if self._mistakes or shape is None:
             raise min(self._mistakes, key=lambda mistake: mistake[0])[1]
