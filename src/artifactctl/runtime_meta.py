@@ -3,10 +3,10 @@
 import hashlib
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Final
 
+from artifactctl import regular_file
 from artifactctl.errors import ArtifactError
 from artifactctl.fields import Field
 from artifactctl.manifest import Entry, Manifest
@@ -16,6 +16,7 @@ RENDERER_NAME: Final = "esb-cli-embedded-templates"
 SITECUSTOMIZE: Final = "runtime-base/runtime-hooks/python/sitecustomize/site-packages/sitecustomize.py"
 
 _VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
+_LIMIT_BYTES = 16 * 1024 * 1024
 _AGAIN = "generate the artifact again"
 
 
@@ -71,21 +72,12 @@ def _digest_finding(recorded: Field | None, entry: Entry) -> ArtifactError | Non
     if recorded is None:
         return None
     source = entry.artifact_root / SITECUSTOMIZE
+    if not Path(os.path.realpath(source)).is_relative_to(entry.artifact_root):
+        return ArtifactError("is a link that leaves its artifact root", path=source, remedy="copy the file")
     try:
-        found = _sha256(source, entry.artifact_root)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        return ArtifactError(f"cannot be read for its digest: {reason}", path=source, remedy=_AGAIN)
+        found = hashlib.sha256(regular_file.read(source, _LIMIT_BYTES)).hexdigest()
+    except ArtifactError as error:
+        return ArtifactError(f"{error.rule}: its digest cannot be compared", path=source, remedy=_AGAIN)
     if found != recorded.string().lower():
         return recorded.error(f"{SITECUSTOMIZE} has the digest {found}", _AGAIN)
     return None
-
-
-def _sha256(path: Path, root: Path) -> str:
-    if not Path(os.path.realpath(path)).is_relative_to(root):
-        raise OSError("it is a link that leaves its artifact root")
-    # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError("it is not a regular file")
-        return hashlib.file_digest(file, "sha256").hexdigest()

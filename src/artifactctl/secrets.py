@@ -1,9 +1,8 @@
 """Required secrets: whether a secrets file names them all. Their values go nowhere."""
 
-import os
-import stat
 from pathlib import Path
 
+from artifactctl import regular_file
 from artifactctl.errors import ArtifactError
 from artifactctl.manifest import Manifest
 
@@ -32,30 +31,14 @@ def check(manifest: Manifest, secret_env: Path | None) -> None:
             field="required_secret_env",
             remedy="name a file of NAME=value lines with --secret-env",
         )
-    given = _names_with_value(_read(secret_env), secret_env)
+    content = regular_file.read(secret_env, _LIMIT_BYTES)
+    # Only names are compared, so a value in another encoding does no harm.
+    given = _names_with_value(content.decode("utf-8-sig", errors="replace"), secret_env)
     missing = [name for name in required if name not in given]
     if missing:
         raise ArtifactError(
             f"has no value for {', '.join(missing)}", path=secret_env, remedy="add a line NAME=value for each"
         )
-
-
-def _read(path: Path) -> str:
-    try:
-        # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ArtifactError("is not a regular file", path=path)
-            content = file.read(_LIMIT_BYTES + 1)
-    except FileNotFoundError:
-        raise ArtifactError("file not found", path=path) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ArtifactError(f"cannot be read: {reason}", path=path) from None
-    if len(content) > _LIMIT_BYTES:
-        raise ArtifactError(f"is larger than {_LIMIT_BYTES} bytes", path=path)
-    # Only names are compared, so a value in another encoding does no harm.
-    return content.decode("utf-8-sig", errors="replace")
 
 
 def _names_with_value(text: str, path: Path) -> set[str]:

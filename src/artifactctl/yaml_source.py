@@ -4,9 +4,7 @@ Documents are built from parser events and without recursion, so that hostile on
 bombs, duplicate keys, broken encodings) end in one `YamlError` that names the line.
 """
 
-import os
 import re
-import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +13,7 @@ import yaml
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
+from artifactctl import regular_file
 from artifactctl.errors import ArtifactError
 
 LIMIT_BYTES: Final = 16 * 1024 * 1024
@@ -124,22 +123,7 @@ def load(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Document:
     Raises:
         YamlError: it cannot be read, is too large, or is not one well-formed YAML mapping.
     """
-    try:
-        # Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise YamlError("is not a regular file", path=path)
-            text = file.read(limit_bytes + 1)
-    except FileNotFoundError:
-        raise YamlError("file not found", path=path) from None
-    except OSError as error:
-        raise YamlError(f"cannot be read: {error.strerror}", path=path) from None
-    except ValueError:
-        raise YamlError("is not a file name: it contains a NUL character", path=path) from None
-    if len(text) > limit_bytes:
-        raise YamlError(f"is larger than {limit_bytes} bytes", path=path)
-    return loads(text, path)
+    return loads(regular_file.read(path, limit_bytes, YamlError), path)
 
 
 def loads(text: bytes, path: Path) -> Document:
