@@ -15,17 +15,22 @@ from esb_e2e_plugin.errors import UserError
 
 MATRIX_LOCATION = Path("e2e", "environments", "test_matrix.yaml")
 
+_Kind = Literal["names", "targets", "path", "flag", "count", "seconds"]
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
 
-@dataclass(frozen=True)
+# Every pytest run imports this module: a plain class costs a third of a dataclass.
 class _Option:
-    name: str
-    kind: Literal["names", "targets", "path", "flag", "count", "seconds"]
-    help: str
-    metavar: str | None = None
-    default: Any = None
+    def __init__(
+        self, name: str, kind: _Kind, text: str, metavar: str | None = None, default: float | None = None
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.help = text
+        self.metavar = metavar
+        self.default = default
 
     @property
     def flag(self) -> str:

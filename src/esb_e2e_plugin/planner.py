@@ -54,6 +54,7 @@ class Plan:
     Attributes:
         scenarios: The environments, as they were named.
         root: The project root.
+        port_base: The first host port that environments may use.
         matrix_digest: Digest of the matrix that the plan was made from.
         arguments: What pytest is to collect when the command line names no path: paths and node ids.
         known_targets: Every target of the matrix, absolute, whether selected or not.
@@ -61,6 +62,7 @@ class Plan:
 
     scenarios: tuple[Scenario, ...]
     root: Path
+    port_base: int
     matrix_digest: str
     arguments: tuple[str, ...]
     known_targets: tuple[Path, ...]
@@ -123,6 +125,7 @@ def plan(matrix: Matrix, names: Sequence[str], *, test_targets: Sequence[str] = 
     return Plan(
         scenarios=scenarios,
         root=matrix.root,
+        port_base=matrix.port_base,
         matrix_digest=matrix.digest,
         arguments=tuple(test_targets) or tuple(targets),
         known_targets=tuple(target for suite in matrix.suites.values() for target in suite.targets),

@@ -1,1 +1,1 @@
-"""."""
+"""What a person sees: live lines, header, summary."""

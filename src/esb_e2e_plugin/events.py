@@ -1,0 +1,131 @@
+"""What happens to an environment, as records and as a log: both redacted, both complete."""
+
+import base64
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+VERSION: Final = 1
+"""Schema version of the records in `events.jsonl`."""
+
+_HIDDEN = "***"
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]")
+_SHORTEST_SECRET = 4  # anything shorter would blacken ordinary words
+
+
+def plain_text(text: str) -> str:
+    """Return `text` without terminal control codes, which would garble whoever shows it."""
+    return _CONTROL.sub("", text)
+
+
+class Redactor:
+    """Replaces secret values by `***`, also where they stand in base64 or URL-encoded."""
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Hide `secrets` from now on; values of less than four characters are left alone."""
+        for secret in secrets:
+            if len(secret) < _SHORTEST_SECRET:
+                continue
+            encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
+            urlsafe = base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")
+            escaped = json.dumps(secret)[1:-1]
+            self._forms |= {secret, encoded, urlsafe, escaped, quote(secret, safe=""), quote_plus(secret)}
+        if self._forms:
+            longest_first = sorted(self._forms, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def __call__(self, text: str) -> str:
+        """Return `text` with every known secret hidden."""
+        return self._pattern.sub(_HIDDEN, text) if self._pattern else text
+
+
+class Journal:
+    """The two files that tell what happened to one environment, and whoever listens.
+
+    The log holds every line of output, the events hold what it meant. Each line is written with one system
+    call, so it is there whatever happens to the process afterwards.
+    """
+
+    def __init__(
+        self, environment: str, run_id: str, log: Path, events: Path, listener: Callable[[str, str], None]
+    ) -> None:
+        """Start both files anew.
+
+        Args:
+            environment: the instance's name.
+            run_id: the run that writes.
+            log: the log file; its folder is made.
+            events: the events file; its folder is made.
+            listener: called with environment and text for each line meant for the terminal.
+        """
+        self.environment = environment
+        self.redact = Redactor()
+        self.log_path = log
+        self.events_path = events
+        self._run_id = run_id
+        self._listener = listener
+        self._lock = threading.Lock()
+        self._log = _open_anew(log)
+        self._events = _open_anew(events)
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Record that something of `kind` happened, such as `phase.started`, with its `fields`."""
+        record = {"v": VERSION, "t": round(time.time(), 3), "run": self._run_id, "env": self.environment}
+        line = self.redact(json.dumps({**record, "kind": kind, **fields}, default=str, ensure_ascii=False))
+        with self._lock:
+            _write(self._events, line)
+
+    def say(self, text: str) -> None:
+        """Log `text` and show it on the terminal."""
+        self.line("esb", text)
+        self._listener(self.environment, self.redact(text))
+
+    def line(self, source: str, text: str) -> None:
+        """Log one line of output of `source`, which is a service, a command, or `esb` itself."""
+        now = time.time()
+        clock = time.strftime("%H:%M:%S", time.localtime(now))
+        with self._lock:
+            _write(
+                self._log, f"{clock}.{int(now * 1000) % 1000:03d} [{source}] {self.redact(plain_text(text))}"
+            )
+
+    def tail(self, count: int) -> list[str]:
+        """Return the last `count` lines of the log."""
+        return tail(self.log_path, count)
+
+    def close(self) -> None:
+        """Close both files; later lines are dropped."""
+        with self._lock:
+            for descriptor in (self._log, self._events):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            self._log = self._events = -1
+
+
+def tail(path: Path, count: int) -> list[str]:
+    """Return the last `count` lines of the file `path` without control codes; none when it cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    return [plain_text(line) for line in lines[-count:]] if count else []
+
+
+def _open_anew(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+
+def _write(descriptor: int, line: str) -> None:
+    if descriptor >= 0:
+        os.write(descriptor, (line + "\n").encode(errors="replace"))

@@ -1,0 +1,17 @@
+"""Keys under which the parts of one pytest session find each other."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from esb_e2e_plugin.bringup import Bringup
+    from esb_e2e_plugin.reporting.terminal import LiveTerminal
+    from esb_e2e_plugin.selection import Selection
+
+BRINGUP: "pytest.StashKey[Bringup]" = pytest.StashKey()
+SELECTION: "pytest.StashKey[Selection]" = pytest.StashKey()
+TERMINAL: "pytest.StashKey[LiveTerminal]" = pytest.StashKey()
+
+WORKERINPUT = "esb_e2e"
+"""Key of what the controller hands to a worker in xdist's `workerinput`."""

@@ -1,0 +1,157 @@
+"""The deploy phase: committed artifacts become the configuration that the services run."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from artifactctl.apply import apply
+from artifactctl.errors import ArtifactError
+from esb_e2e_plugin.context import RunContext
+from esb_e2e_plugin.errors import UserError
+from esb_e2e_plugin.events import Journal
+from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.driver import Driver
+from esb_e2e_plugin.lifecycle.health import probe
+from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Command, Supervisor
+
+APPLIER_VARIABLE = "ARTIFACTCTL_BIN"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """What is applied to an environment, and how.
+
+    Attributes:
+        manifest: the artifact manifest.
+        config: the folder that is applied to.
+        secret_env: file with the secrets that the manifest requires.
+        strict: whether a difference in runtime metadata is an error.
+        applier: program that applies in place of the built-in applier.
+    """
+
+    manifest: Path
+    config: Path
+    secret_env: Path | None
+    strict: bool
+    applier: Path | None
+
+
+def find_applier(environ: Mapping[str, str]) -> Path | None:
+    """Return the program that `ARTIFACTCTL_BIN` names, or None for the built-in applier.
+
+    Raises:
+        UserError: there is no such program.
+    """
+    named = environ.get(APPLIER_VARIABLE, "").strip()
+    if not named:
+        return None
+    found = shutil.which(named)
+    if found is None:
+        raise UserError(
+            f"{APPLIER_VARIABLE}={named} is not a program that can be run",
+            f"name an executable file, or unset {APPLIER_VARIABLE} to use the built-in applier",
+        )
+    return Path(found).absolute()
+
+
+def deploy(
+    artifacts: Artifacts,
+    context: RunContext,
+    driver: Driver,
+    supervisor: Supervisor,
+    journal: Journal,
+    deadline: Deadline,
+) -> str | None:
+    """Prepare images, apply the artifacts, create the resources, and wait until the gateway serves them.
+
+    Returns:
+        The digest of the applied configuration.
+
+    Raises:
+        StepError: a step failed; names it.
+    """
+    _step(journal, "prepare-images", lambda: driver.prepare_images(context, deadline))
+    digest = _step(journal, "apply", lambda: _apply(artifacts, context, supervisor, journal, deadline))
+    _step(journal, "provisioner", lambda: driver.provision(context, deadline))
+    _step(journal, "gateway", lambda: _wait_for_config(digest, context, driver, deadline))
+    return digest
+
+
+def applied_digest(config: Path) -> str | None:
+    """Return the digest of the configuration that is current in the folder `config`, or None."""
+    try:
+        return (config / ".current").readlink().name
+    except OSError:
+        return None
+
+
+def _step(journal: Journal, name: str, run: Callable[[], _T]) -> _T:
+    journal.event("phase.progress", phase="deploy", step=name)
+    journal.line("esb", f"deploy: {name}")
+    try:
+        return run()
+    except ArtifactError as error:
+        raise StepError(f"{name} failed: {error}", remedy="correct the artifact, then run again") from error
+
+
+def _apply(
+    artifacts: Artifacts, context: RunContext, supervisor: Supervisor, journal: Journal, deadline: Deadline
+) -> str | None:
+    config = artifacts.config
+    if artifacts.applier is not None:
+        _run_applier(artifacts.applier, artifacts, context, supervisor, deadline)
+        return applied_digest(config)
+    result = apply(
+        artifacts.manifest,
+        config,
+        secret_env=artifacts.secret_env,
+        strict=artifacts.strict,
+        lock_timeout=deadline.remaining(),
+    )
+    for warning in result.warnings:
+        journal.say(f"apply: warning: {warning}")
+    return result.digest
+
+
+def _run_applier(
+    applier: Path,
+    artifacts: Artifacts,
+    context: RunContext,
+    supervisor: Supervisor,
+    deadline: Deadline,
+) -> None:
+    argv = [str(applier), "apply", "--artifact", str(artifacts.manifest), "--out", str(artifacts.config)]
+    if artifacts.secret_env is not None:
+        argv += ["--secret-env", str(artifacts.secret_env)]
+    if artifacts.strict:
+        argv.append("--strict")
+    supervisor.run(Command("artifactctl", tuple(argv), context.environment), deadline)
+
+
+def _wait_for_config(digest: str | None, context: RunContext, driver: Driver, deadline: Deadline) -> None:
+    check = driver.gateway_health(context)
+    while True:
+        for ended in driver.watch(POLL_SECONDS):
+            raise StepError(
+                f"{ended.name} {ended.describe()}",
+                service=ended.name,
+                lines=driver.last_lines(ended.name, GUILTY_LINES),
+            )
+        health = probe(check)
+        served = ((health.body or {}).get("config") or {}).get("digest")
+        if health.ok and served == digest:
+            return
+        try:
+            deadline.check(f"the gateway to serve configuration {digest}")
+        except StepError as error:
+            raise StepError(
+                f"{error.message}; it serves {served or 'none'} ({health.detail})",
+                remedy=error.remedy or "",
+                service="gateway",
+                lines=driver.last_lines("gateway", GUILTY_LINES),
+            ) from None

@@ -1,0 +1,53 @@
+"""What every way to run an environment's services has in common."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from esb_e2e_plugin.context import RunContext
+from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.health import HealthCheck
+from esb_e2e_plugin.lifecycle.supervisor import Exit
+from esb_e2e_plugin.process_identity import ProcessIdentity
+
+
+class Driver(Protocol):
+    """Starts and ends the services of one environment; one implementation per kind of engine."""
+
+    def reset(self, deadline: Deadline) -> None:
+        """End everything an earlier run left of this environment; raise `StepError` if it stays."""
+
+    def up(self, context: RunContext, deadline: Deadline) -> None:
+        """Start the services and return when all of them serve.
+
+        Raises:
+            PortTakenError: a leased port turned out to belong to somebody else.
+            StepError: a service ended or did not serve in time.
+        """
+
+    def attach(self, services: Mapping[str, ProcessIdentity]) -> str | None:
+        """Watch services that another run started; return the name of one that is gone, or None."""
+
+    def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
+        """Make the images of the environment's functions available to its agent."""
+
+    def provision(self, context: RunContext, deadline: Deadline) -> None:
+        """Run the provisioner to its end; raise `StepError` when it fails."""
+
+    def gateway_health(self, environment: RunContext | Environment) -> HealthCheck:
+        """Return how to ask the front door whether it serves."""
+
+    def watch(self, timeout: float) -> list[Exit]:
+        """Wait up to `timeout` seconds for a service to end; copy new output to the log meanwhile."""
+
+    def services(self) -> Mapping[str, ProcessIdentity]:
+        """Return the running services."""
+
+    def last_lines(self, service: str, count: int) -> tuple[str, ...]:
+        """Return the last lines that a service wrote."""
+
+    def down(self, timeout: float) -> list[str]:
+        """End everything of the environment; return what is left, each with the command that removes it."""
+
+    def let_go(self) -> None:
+        """Leave everything running and stop watching it."""

@@ -1,0 +1,146 @@
+"""The `process` driver: every service a child process, nothing but Python needed."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from esb_e2e_plugin.context import RunContext
+from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.errors import UserError
+from esb_e2e_plugin.events import Journal
+from esb_e2e_plugin.failure import PortTakenError, StepError
+from esb_e2e_plugin.lifecycle import image_index, stack
+from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
+from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Exit, Supervisor
+from esb_e2e_plugin.process_identity import ProcessIdentity
+from esb_e2e_plugin.processes import end_marked
+from esb_e2e_plugin.store import write_atomically
+
+_ADDRESS_IN_USE = 98  # services/README.md: exit status of a service whose address is taken
+
+
+class ProcessDriver:
+    """Runs the platform's services as processes of this machine."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        mark: str,
+        journal: Journal,
+        manifest: Path | None,
+        fixture_images: Mapping[str, Path],
+    ) -> None:
+        """Prepare to run one environment.
+
+        Args:
+            supervisor: starts, watches and ends its processes.
+            mark: what each of them carries, see `processes.MARK`.
+            journal: the environment's log and events.
+            manifest: the artifact manifest, or None for a stack without artifacts.
+            fixture_images: source folder of each image that is built from fixtures, by its reference.
+        """
+        self._supervisor = supervisor
+        self._mark = mark
+        self._journal = journal
+        self._manifest = manifest
+        self._fixture_images = fixture_images
+
+    def reset(self, deadline: Deadline) -> None:
+        """End every process that an earlier run left of this environment."""
+        left = end_marked(self._mark, deadline.remaining())
+        if left:
+            pids = " ".join(map(str, left))
+            raise StepError(f"processes of an earlier run do not end: {pids}", remedy=f"kill -9 {pids}")
+
+    def up(self, context: RunContext, deadline: Deadline) -> None:
+        """Start all services at once and wait until each of them answers."""
+        services = stack.services(context)
+        stack.function_logs(context).mkdir(parents=True, exist_ok=True)
+        for service in services:
+            self._supervisor.start(service.command)
+        pending = {service.name: service for service in services}
+        answers: dict[str, Health] = {}
+        while pending:
+            for ended in self._supervisor.poll(POLL_SECONDS):
+                raise self._ended(ended, next(s for s in services if s.name == ended.name).ports)
+            for service in list(pending.values()):
+                answers[service.name] = health = probe(service.health)
+                if health.ok and (health.body or {}).get("run_id") == context.run_id:
+                    del pending[service.name]
+                    self._journal.event("service.state", service=service.name, state="healthy")
+            try:
+                deadline.check(f"{', '.join(pending)} to become healthy" if pending else "")
+            except StepError as error:
+                raise self._unhealthy(error, next(iter(pending)), answers) from None
+
+    def attach(self, services: Mapping[str, ProcessIdentity]) -> str | None:
+        """Watch the services of an environment that is already up."""
+        self._supervisor.skip_old_lines()
+        return next((name for name, who in services.items() if not self._supervisor.adopt(name, who)), None)
+
+    def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
+        """Write the index by which the agent finds a function's sources: the image store of this mode."""
+        deadline.check("the image index")
+        if self._manifest is not None:
+            images = image_index.build(self._manifest, self._fixture_images)
+            write_atomically(context.paths.run / stack.IMAGE_INDEX, json.dumps(images, indent=1) + "\n")
+
+    def provision(self, context: RunContext, deadline: Deadline) -> None:
+        """Run the provisioner and wait for its end."""
+        self._supervisor.run(stack.provisioner(context), deadline)
+
+    def gateway_health(self, environment: RunContext | Environment) -> HealthCheck:
+        """Return how to ask the gateway over TLS."""
+        return stack.gateway_health(environment)
+
+    def watch(self, timeout: float) -> list[Exit]:
+        """Wait up to `timeout` seconds for a service to end."""
+        return self._supervisor.poll(timeout)
+
+    def services(self) -> Mapping[str, ProcessIdentity]:
+        """Return the running services."""
+        return self._supervisor.identities()
+
+    def last_lines(self, service: str, count: int) -> tuple[str, ...]:
+        """Return the last lines that a service wrote."""
+        return self._supervisor.last_lines(service, count)
+
+    def down(self, timeout: float) -> list[str]:
+        """Kill everything that carries the environment's mark; return what is left."""
+        return [f"process {pid} (kill -9 {pid})" for pid in self._supervisor.end_all(timeout)]
+
+    def let_go(self) -> None:
+        """Leave everything running."""
+        self._supervisor.let_go()
+
+    def _ended(self, ended: Exit, ports: tuple[int, ...]) -> StepError:
+        if ended.status == _ADDRESS_IN_USE:
+            listed = " or ".join(map(str, ports))
+            return PortTakenError(
+                f"port {listed} was taken before {ended.name} could listen", service=ended.name
+            )
+        return self._supervisor.ended(ended)
+
+    def _unhealthy(self, error: StepError, name: str, answers: Mapping[str, Health]) -> StepError:
+        return StepError(
+            f"{error.message}; {name} last answered: {answers[name].detail}",
+            remedy=error.remedy or "",
+            service=name,
+            lines=self._supervisor.last_lines(name, GUILTY_LINES),
+        )
+
+
+def check_platform() -> None:
+    """Raise `UserError` where processes cannot be told apart, or the services are not installed."""
+    if not sys.platform.startswith("linux"):
+        raise UserError(
+            f"environments run on Linux only, this is {sys.platform}", "use a Linux machine or VM"
+        )
+    if importlib.util.find_spec("esb_services") is None:
+        raise UserError(
+            f"the package esb-services is not installed for {sys.executable}",
+            "pip install 'pytest-esb-e2e[local]'",
+        )

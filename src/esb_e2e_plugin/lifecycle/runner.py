@@ -1,0 +1,415 @@
+"""One environment from nothing to ready and back to nothing: `reset → compose → deploy`, then clean-up."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
+
+from artifactctl.errors import ArtifactError
+from esb_e2e_plugin.context import RunContext, build_context, environment_paths
+from esb_e2e_plugin.credentials import Credentials
+from esb_e2e_plugin.env_file import read_env_file
+from esb_e2e_plugin.environment import Environment, Paths, Ports
+from esb_e2e_plugin.errors import EsbError, UserError
+from esb_e2e_plugin.events import Journal
+from esb_e2e_plugin.failure import CancelledError, Failure, PortTakenError, StepError
+from esb_e2e_plugin.lifecycle.certificates import write_certificates
+from esb_e2e_plugin.lifecycle.cleanup import remove_files
+from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.deploy import Artifacts, applied_digest, deploy
+from esb_e2e_plugin.lifecycle.driver import Driver
+from esb_e2e_plugin.lifecycle.health import probe
+from esb_e2e_plugin.lifecycle.process import ProcessDriver
+from esb_e2e_plugin.lifecycle.supervisor import Supervisor
+from esb_e2e_plugin.options import Settings
+from esb_e2e_plugin.planner import Scenario
+from esb_e2e_plugin.ports import PortBlock, PortLedger
+from esb_e2e_plugin.process_identity import ProcessIdentity
+from esb_e2e_plugin.store import (
+    EnvironmentLock,
+    EnvironmentState,
+    StateFile,
+    Status,
+    lock_key,
+    make_host_folder,
+)
+
+_CLEANUP_SECONDS = 30.0
+_FIXTURE_IMAGES = Path("e2e", "fixtures", "images", "lambda")
+_MOST_MOVES = 20
+
+_T = TypeVar("_T")
+
+
+class Hooks(Protocol):
+    """The project's own steps, called in the environment's thread."""
+
+    def deploy(self, environment: Environment, log: Callable[[str], None]) -> None:
+        """Run the project's part of the deploy phase."""
+
+    def ready(self, environment: Environment) -> None:
+        """Tell that tests may use the environment."""
+
+    def failed(self, environment: str, failure: Failure) -> None:
+        """Tell that the environment failed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all environments of one run share.
+
+    Attributes:
+        run_id: its id.
+        root: the project root.
+        host: the folder shared by all runs of this user, see `store.host_path`.
+        port_base: first host port that environments may use.
+        environ: the caller's environment variables.
+        settings: options.
+        applier: program that applies artifacts in place of the built-in applier.
+        commit: short id of the commit under test, or None.
+        ci: whether this is a CI run.
+        hooks: the project's own steps.
+        listener: receives environment and text of each line for the terminal, from any thread.
+        cancelled: set when the run gives up.
+    """
+
+    run_id: str
+    root: Path
+    host: Path
+    port_base: int
+    environ: Mapping[str, str]
+    settings: Settings
+    applier: Path | None
+    commit: str | None
+    ci: bool
+    hooks: Hooks
+    listener: Callable[[str, str], None]
+    cancelled: threading.Event
+
+
+class EnvironmentRunner:
+    """Brings one owned environment up, watches it, and removes it; used by one thread at a time.
+
+    Attributes:
+        phase: what is going on.
+        journal: the environment's log and events.
+    """
+
+    def __init__(self, scenario: Scenario, run: Run, lock: EnvironmentLock, key: str, paths: Paths) -> None:
+        """Take over an environment; `own` is the way to one."""
+        self.phase = "reset"
+        self._scenario = scenario
+        self._run = run
+        self._lock = lock
+        self._key = key
+        self._paths = paths
+        self._ledger = PortLedger(run.host)
+        self._state = StateFile(paths.state)
+        self._environment: Environment | None = None
+        self._attached = False
+        _make_folders(paths)
+        self.journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener)
+        self.journal.event("run.started", profile=scenario.profile)
+        mark = _mark(paths)
+        self._supervisor = Supervisor(mark, paths.run, paths.logs, self.journal)
+        self._driver: Driver = ProcessDriver(
+            self._supervisor,
+            mark,
+            self.journal,
+            scenario.entry.artifact_manifest,
+            _fixture_images(scenario, run.root),
+        )
+
+    @classmethod
+    def own(cls, scenario: Scenario, run: Run) -> Self:
+        """Wait for the right to change an environment, and take it.
+
+        Raises:
+            EsbError: another run holds it for too long; names the holder.
+            CancelledError: the run ended meanwhile.
+        """
+
+        def check() -> None:
+            if run.cancelled.is_set():
+                raise CancelledError("the run was interrupted")
+
+        make_host_folder(run.host)
+        paths = environment_paths(scenario, run.root)
+        key = lock_key(_mark(paths), _project(scenario))
+        lock = EnvironmentLock(run.host, key)
+        lock.acquire(
+            run_id=run.run_id,
+            timeout=run.settings.lock_timeout,
+            waiting=lambda who: run.listener(scenario.name, f"waiting: held by {who}"),
+            check=check,
+        )
+        try:
+            return cls(scenario, run, lock, key, paths)
+        except BaseException:
+            lock.release()
+            raise
+
+    def bring_up(self) -> Environment:
+        """Run `reset`, `compose` and `deploy`, and return the environment, ready for tests.
+
+        Raises:
+            EsbError: a phase failed; `fail` makes a failure of it.
+            ArtifactError: an artifact is wrong.
+            CancelledError: the run ended meanwhile.
+        """
+        settings = self._run.settings
+        self._in_phase("reset", settings.timeout_reset, self._reset)
+        context = self._in_phase("compose", settings.timeout_compose, self._compose)
+        self._environment = environment = _environment(context)
+        self._in_phase(
+            "deploy", settings.timeout_deploy, lambda deadline: self._deploy(context, environment, deadline)
+        )
+        self._write("ready")
+        self._run.hooks.ready(environment)
+        self._begin("test")
+        return environment
+
+    def attach(self) -> Environment:
+        """Use the environment as an earlier run left it, and return it.
+
+        Raises:
+            UserError: it is not there, or not well; says how to start it.
+        """
+        self._attached = True
+        self.phase = "test"
+        start = f"start it with: pytest --esb-profile {self._scenario.profile} --esb-build-only"
+        state = self._state.read()
+        if state is None or state.status != "kept" or not state.environment:
+            raise UserError(f"environment {self._scenario.name} is not running", start)
+        environment = Environment.from_data(state.environment)
+        self.journal.redact.add(vars(environment.credentials).values())
+        gone = self._driver.attach(state.services or {})
+        if gone is not None:
+            raise UserError(
+                f"environment {environment.name} was left running, but its {gone} has ended", start
+            )
+        health = probe(self._driver.gateway_health(environment))
+        if not health.ok:
+            raise UserError(f"environment {environment.name}: its gateway answers {health.detail}", start)
+        self._environment = environment
+        self._begin("test")
+        return environment
+
+    def watch(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds; raise `StepError` when a service has ended meanwhile."""
+        for ended in self._driver.watch(timeout):
+            raise self._supervisor.ended(ended)
+
+    def fail(self, error: Exception) -> Failure:
+        """Record that the environment failed because of `error`, tell the project, and return the failure."""
+        service, lines = (error.service, error.lines) if isinstance(error, StepError) else (None, ())
+        if isinstance(error, EsbError):
+            cause, remedy = error.message, error.remedy or ""
+        elif isinstance(error, ArtifactError):
+            cause, remedy = str(error), ""
+        else:
+            cause, remedy = (
+                f"{type(error).__name__}: {error}",
+                "this looks like a fault of the plugin: report it",
+            )
+        redact = self.journal.redact
+        cause = " ".join(redact(cause).split())
+        failure = Failure(self._scenario.name, self.phase, cause, redact(remedy), service, lines)
+        self.journal.event("phase.finished", phase=self.phase, ok=False, cause=cause)
+        self.journal.say(f"{self.phase}: FAILED: {cause}")
+        if not self._attached:
+            self._write("failed", cause=cause)
+        try:
+            self._run.hooks.failed(failure.environment, failure)
+        except Exception as hook_error:  # noqa: BLE001  a hook must not hide the cause
+            self.journal.say(f"a pytest_esb_environment_failed hook failed: {hook_error!r}")
+        return failure
+
+    def clean_up(self) -> Failure | None:
+        """Remove everything of the environment and give it back; return a failure if something is left.
+
+        An environment that was only attached to stays.
+        """
+        if self._attached:
+            self.leave()
+            return None
+        self.phase = "cleanup"
+        self.journal.event("phase.started", phase="cleanup")
+        started = time.monotonic()
+        try:
+            self._write("removing")
+            left = self._driver.down(_CLEANUP_SECONDS) + remove_files(self._paths)
+            self._ledger.release(self._key)
+            self.journal.event("phase.finished", phase="cleanup", ok=not left)
+            if left:
+                self.journal.event("cleanup.left", things=left)
+                self.journal.say(f"cleanup: FAILED: still there: {', '.join(left)}")
+                return Failure(
+                    self._scenario.name,
+                    "cleanup",
+                    f"still there: {', '.join(left)}",
+                    "run the commands given",
+                )
+            self.journal.say(f"removed in {time.monotonic() - started:.1f} s")
+            return None
+        finally:
+            self._give_back()
+
+    def leave(self) -> None:
+        """Leave the environment running for a later run, and give it back."""
+        try:
+            if self._environment is not None:
+                if not self._attached:
+                    self._write("kept")
+                    self._ledger.keep(self._key)
+                self.journal.say(f"left running: {self._environment.urls.gateway}")
+            self._driver.let_go()
+        finally:
+            self._give_back()
+
+    def _in_phase(self, phase: str, seconds: float, run: Callable[[Deadline], _T]) -> _T:
+        self._begin(phase)
+        started = time.monotonic()
+        result = run(Deadline(seconds, self._run.cancelled, f"--esb-timeout-{phase}"))
+        elapsed = time.monotonic() - started
+        self.journal.event("phase.finished", phase=phase, ok=True, seconds=round(elapsed, 3))
+        self.journal.say(f"{phase}: done in {elapsed:.1f} s")
+        return result
+
+    def _begin(self, phase: str) -> None:
+        self.phase = phase
+        self.journal.event("phase.started", phase=phase)
+
+    def _reset(self, deadline: Deadline) -> None:
+        self._driver.reset(deadline)
+        left = remove_files(self._paths)
+        if left:
+            raise StepError(f"an earlier run left {', '.join(left)}", remedy="remove it by hand")
+        _make_folders(self._paths)
+        self._write("starting")
+
+    def _compose(self, deadline: Deadline) -> RunContext:
+        credentials = Credentials.random()
+        taken: set[int] = set()
+        for _ in range(_MOST_MOVES):
+            context = self._context(self._lease(taken), credentials)
+            self.journal.redact.add(vars(context.credentials).values())
+            self._state.write_credentials(vars(context.credentials))
+            hosts = ("localhost", "127.0.0.1", context.ports.bind_address)
+            write_certificates(self._paths.certificates, context.project, hosts)
+            try:
+                self._driver.up(context, deadline)
+            except PortTakenError as error:
+                left = self._driver.down(deadline.remaining())
+                if left:
+                    raise StepError(f"{error.message}, and its services stay: {', '.join(left)}") from error
+                taken.add(context.ports.base)
+                self._moved(context.ports.base, error.message)
+                continue
+            return context
+        raise StepError(f"{_MOST_MOVES} blocks of ports in a row were taken between lease and start")
+
+    def _context(self, ports: PortBlock, credentials: Credentials) -> RunContext:
+        entry = self._scenario.entry
+        return build_context(
+            self._scenario,
+            root=self._run.root,
+            run_id=self._run.run_id,
+            ports=ports,
+            host_env=self._run.environ,
+            env_file_values=read_env_file(entry.env_file) if entry.env_file is not None else {},
+            credentials=credentials,
+            git_sha=self._run.commit,
+            ci=self._run.ci,
+        )
+
+    def _lease(self, taken: set[int]) -> PortBlock:
+        return self._ledger.lease(
+            self._key,
+            environment=self._scenario.name,
+            port_base=self._run.port_base,
+            bind_address=self._scenario.entry.bind_address,
+            avoid=taken,
+            on_move=lambda base, port, reason: (
+                None if base in taken else self._moved(base, f"port {port} {reason}")
+            ),
+        )
+
+    def _moved(self, base: int, reason: str) -> None:
+        self.journal.event("lease.moved", base=base, reason=reason)
+        self.journal.say(f"compose: {reason}: the block of ports at {base} is passed over")
+
+    def _deploy(self, context: RunContext, environment: Environment, deadline: Deadline) -> None:
+        entry = self._scenario.entry
+        if entry.artifact_manifest is not None and context.paths.config is not None:
+            artifacts = Artifacts(
+                entry.artifact_manifest,
+                context.paths.config,
+                entry.secret_env_file,
+                entry.strict,
+                self._run.applier,
+            )
+            deploy(artifacts, context, self._driver, self._supervisor, self.journal, deadline)
+        try:
+            self._run.hooks.deploy(environment, lambda text: self.journal.line("pytest_esb_deploy", text))
+        except Exception as error:
+            raise StepError(f"a pytest_esb_deploy hook failed: {type(error).__name__}: {error}") from error
+
+    def _write(self, status: Status, *, cause: str | None = None) -> None:
+        config = self._paths.config
+        # State helps the next run and a person; losing it must not hide the cause of a failure.
+        with suppress(OSError):
+            self._state.write(
+                EnvironmentState(
+                    status=status,
+                    run_id=self._run.run_id,
+                    owner=ProcessIdentity.current(),
+                    environment=self._environment.to_data() if self._environment is not None else None,
+                    services=self._driver.services(),
+                    config_digest=applied_digest(config) if config is not None else None,
+                    cause=cause,
+                )
+            )
+
+    def _give_back(self) -> None:
+        self.journal.event("run.finished")
+        self.journal.close()
+        self._lock.release()
+
+
+def _mark(paths: Paths) -> str:
+    return str(paths.state.resolve())
+
+
+def _project(scenario: Scenario) -> str:
+    return f"{scenario.entry.project}-{scenario.name}".lower()
+
+
+def _make_folders(paths: Paths) -> None:
+    for folder in (paths.state, paths.run, paths.logs, paths.certificates):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _fixture_images(scenario: Scenario, root: Path) -> dict[str, Path]:
+    runtimes = scenario.entry.image_runtime_overrides
+    return {
+        image: root / _FIXTURE_IMAGES / runtimes.get(function, "python")
+        for function, image in scenario.entry.image_uri_overrides.items()
+    }
+
+
+def _environment(context: RunContext) -> Environment:
+    return Environment(
+        name=context.name,
+        profile=context.profile,
+        mode=context.mode,
+        project=context.project,
+        run_id=context.run_id,
+        ports=Ports(**context.ports.as_mapping()),
+        urls=context.urls,
+        paths=context.paths,
+        credentials=context.credentials,
+    )

@@ -1,0 +1,264 @@
+"""The owner of a run's environments: one thread each, from the first need to the end of clean-up.
+
+It lives in the process that decides the end of the run: the xdist controller, or the only process.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.errors import EsbError
+from esb_e2e_plugin.failure import CancelledError, EnvironmentFailedError, Failure
+from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner, Run
+from esb_e2e_plugin.planner import Scenario
+
+_WATCH_SECONDS = 0.1
+_WAKE_SECONDS = 0.2
+
+
+class Status(Enum):
+    """Where an environment is in this run."""
+
+    UNUSED = auto()
+    STARTING = auto()
+    READY = auto()
+    FAILED = auto()
+    GONE = auto()
+
+
+@dataclass
+class _Slot:
+    scenario: Scenario
+    status: Status = Status.UNUSED
+    environment: Environment | None = None
+    failure: Failure | None = None
+    test_failure: Failure | None = None
+    cleanup_failure: Failure | None = None
+    tail: tuple[str, ...] = ()
+    thread: threading.Thread | None = None
+    released: threading.Event = field(default_factory=threading.Event)
+    runner: EnvironmentRunner | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an environment did in this run.
+
+    Attributes:
+        profile: its entry in the matrix.
+        failure: the first cause of its failure, or None.
+        cleanup: what went wrong at its removal, or None.
+        tail: the last lines of its log, when it failed.
+        seconds: how long it took until tests could use it.
+    """
+
+    profile: str
+    failure: Failure | None
+    cleanup: Failure | None
+    tail: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything in it went well."""
+        return self.failure is None and self.cleanup is None
+
+
+class Owner:
+    """Brings environments up when they are needed, watches them, and removes them."""
+
+    def __init__(
+        self,
+        scenarios: Iterable[Scenario],
+        run: Run,
+        *,
+        on_change: Callable[[str], None],
+        while_waiting: Callable[[], None],
+    ) -> None:
+        """Own nothing yet.
+
+        Args:
+            scenarios: the selected environments.
+            run: what they share.
+            on_change: called with a profile's name, from any thread, when its environment's status changed.
+            while_waiting: called in the waiting thread every now and then, and when something happened.
+        """
+        self._run = run
+        self._slots = {scenario.profile: _Slot(scenario) for scenario in scenarios}
+        self._on_change = on_change
+        self._while_waiting = while_waiting
+        self._changed = threading.Condition()
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The profiles of this run."""
+        return tuple(self._slots)
+
+    def request(self, profiles: Iterable[str]) -> None:
+        """Start to bring environments up; does nothing for those that were requested before."""
+        for profile in profiles:
+            slot = self._slots[profile]
+            with self._changed:
+                if slot.status is not Status.UNUSED or self._run.cancelled.is_set():
+                    continue
+                slot.status = Status.STARTING
+            slot.thread = threading.Thread(
+                target=self._live, args=(profile, slot), name=f"esb-{profile}", daemon=True
+            )
+            slot.thread.start()
+
+    def wait(self, name: str) -> Environment:
+        """Request an environment and return it when tests may use it.
+
+        Raises:
+            EnvironmentFailedError: it failed.
+        """
+        self.request([name])
+        slot = self._slots[name]
+        while True:
+            self._while_waiting()
+            with self._changed:
+                if slot.failure is not None:
+                    raise EnvironmentFailedError(slot.failure)
+                if slot.status is Status.GONE:
+                    raise EnvironmentFailedError(_gone(slot.scenario.name))
+                if slot.environment is not None:
+                    return slot.environment
+                self._changed.wait(_WAKE_SECONDS)
+
+    def wait_for_all(self) -> None:
+        """Request every environment and return when each is ready or has failed."""
+        self.request(self._slots)
+        for profile in self._slots:
+            try:
+                self.wait(profile)
+            except EnvironmentFailedError:
+                continue
+
+    def failure(self, name: str) -> Failure | None:
+        """Return why an environment itself failed, or None; a failed test is no such reason."""
+        return self._slots[name].failure
+
+    def environment(self, name: str) -> Environment | None:
+        """Return an environment that tests may use, or None."""
+        return self._slots[name].environment
+
+    def notify(self) -> None:
+        """Wake whoever waits, to look at what has happened."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def test_failed(self, profile: str, failure: Failure) -> None:
+        """Record the first failed test of an environment."""
+        slot = self._slots[profile]
+        slot.test_failure = slot.test_failure or failure
+
+    def tell(self, profile: str, kind: str, **fields: object) -> None:
+        """Record an event of an environment's test phase."""
+        runner = self._slots[profile].runner
+        if runner is not None:
+            runner.journal.event(kind, **fields)
+
+    def release(self, profile: str) -> None:
+        """Say that no test will use an environment any more: it is removed now, unless it is kept."""
+        self._slots[profile].released.set()
+
+    def finish(self) -> None:
+        """End all environments and return when that is done.
+
+        Raises:
+            KeyboardInterrupt: the user did not want to wait for the clean-up; the next run does it.
+        """
+        for slot in self._slots.values():
+            slot.released.set()
+        for slot in self._slots.values():
+            while slot.thread is not None and slot.thread.is_alive():
+                self._while_waiting()
+                slot.thread.join(_WAKE_SECONDS)
+        self._while_waiting()
+
+    def cancel(self) -> None:
+        """Give up what is going on for every environment; `finish` then removes what is there."""
+        self._run.cancelled.set()
+
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """Return how each environment that was needed did."""
+        return {
+            slot.scenario.name: Outcome(
+                profile, slot.failure or slot.test_failure, slot.cleanup_failure, slot.tail, slot.seconds
+            )
+            for profile, slot in self._slots.items()
+            if slot.status is not Status.UNUSED
+        }
+
+    def _live(self, profile: str, slot: _Slot) -> None:
+        """The life of an environment, in its own thread."""
+        try:
+            runner = EnvironmentRunner.own(slot.scenario, self._run)
+        except CancelledError:
+            self._change(profile, slot, Status.GONE)
+            return
+        except Exception as error:  # noqa: BLE001  whatever it is, it is this environment's failure
+            message = error.message if isinstance(error, EsbError) else f"{type(error).__name__}: {error}"
+            remedy = (error.remedy or "") if isinstance(error, EsbError) else ""
+            failure = Failure(slot.scenario.name, "reset", message, remedy)
+            self._change(profile, slot, Status.FAILED, failure=failure)
+            return
+        slot.runner = runner
+        self._use(profile, slot, runner)
+        self._end(slot, runner)
+        self._change(profile, slot, Status.GONE)
+
+    def _use(self, profile: str, slot: _Slot, runner: EnvironmentRunner) -> None:
+        started = time.monotonic()
+        try:
+            environment = runner.attach() if self._run.settings.test_only else runner.bring_up()
+            slot.seconds = time.monotonic() - started
+            self._change(profile, slot, Status.READY, environment=environment)
+            while not slot.released.is_set():
+                runner.watch(_WATCH_SECONDS)
+        except CancelledError:
+            return
+        except Exception as error:  # noqa: BLE001  whatever it is, it is this environment's failure
+            self._change(profile, slot, Status.FAILED, failure=runner.fail(error))
+
+    def _end(self, slot: _Slot, runner: EnvironmentRunner) -> None:
+        settings = self._run.settings
+        try:
+            if slot.failure or slot.test_failure:
+                slot.tail = tuple(runner.journal.tail(settings.log_lines))
+            if slot.environment is not None and (settings.keep or settings.build_only):
+                slot.released.wait()
+                runner.leave()
+                return
+            slot.cleanup_failure = runner.clean_up()
+        except Exception as error:  # noqa: BLE001  a failed clean-up is reported, never a crash
+            slot.cleanup_failure = Failure(
+                slot.scenario.name, "cleanup", f"{type(error).__name__}: {error}", "the next run removes it"
+            )
+        if slot.cleanup_failure is not None and not slot.tail:
+            slot.tail = tuple(runner.journal.tail(settings.log_lines))
+
+    def _change(
+        self,
+        profile: str,
+        slot: _Slot,
+        status: Status,
+        *,
+        environment: Environment | None = None,
+        failure: Failure | None = None,
+    ) -> None:
+        with self._changed:
+            slot.status = status
+            slot.environment = environment or slot.environment
+            slot.failure = slot.failure or failure
+            self._changed.notify_all()
+        self._on_change(profile)
+
+
+def _gone(name: str) -> Failure:
+    return Failure(name, "test", "the environment was removed already", "run the tests again")

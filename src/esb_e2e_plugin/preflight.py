@@ -1,0 +1,106 @@
+"""Everything that can be known to be wrong before anything is started."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from artifactctl.errors import ArtifactError
+from artifactctl.manifest import load_manifest
+from esb_e2e_plugin.context import build_context, environment_paths
+from esb_e2e_plugin.credentials import Credentials
+from esb_e2e_plugin.env_file import read_env_file
+from esb_e2e_plugin.errors import UserError
+from esb_e2e_plugin.lifecycle.process import check_platform
+from esb_e2e_plugin.options import Settings
+from esb_e2e_plugin.planner import Plan, Scenario
+from esb_e2e_plugin.ports import PortBlock
+from esb_e2e_plugin.store import StateFile
+
+_GIT_SECONDS = 10
+
+
+def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raise the first mistake in what the selected environments are made of.
+
+    Args:
+        plan: the selected environments.
+        settings: options.
+        environ: the caller's environment variables.
+
+    Raises:
+        UserError: names what, where, and what to do.
+    """
+    check_platform()
+    for scenario in plan.scenarios:
+        _check_mode(scenario)
+        _check_manifest(scenario)
+        _check_variables(scenario, plan.root, environ)
+        if settings.test_only:
+            _check_running(scenario, plan.root)
+
+
+def commit_of(root: Path) -> str | None:
+    """Return the short id of the commit that is checked out in `root`, or None where git does not know."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short", "HEAD"],  # noqa: S607  the caller's git
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _check_mode(scenario: Scenario) -> None:
+    if scenario.entry.mode != "process":
+        raise scenario.entry.error(
+            "mode",
+            f"{scenario.entry.mode} environments cannot be driven yet",
+            expected="process",
+            remedy="select another profile",
+        )
+
+
+def _check_manifest(scenario: Scenario) -> None:
+    entry = scenario.entry
+    if entry.artifact_manifest is None:
+        return
+    try:
+        manifest = load_manifest(entry.artifact_manifest)
+    except ArtifactError as error:
+        raise UserError(str(error)) from error
+    if manifest.mode != entry.mode:
+        raise entry.error(
+            "artifact_manifest",
+            f"{entry.artifact_manifest} is made for mode {manifest.mode!r}",
+            expected=f"artifacts for mode {entry.mode!r}",
+        )
+
+
+def _check_variables(scenario: Scenario, root: Path, environ: Mapping[str, str]) -> None:
+    entry = scenario.entry
+    build_context(
+        scenario,
+        root=root,
+        run_id="",
+        ports=PortBlock(1, entry.bind_address),
+        host_env=environ,
+        env_file_values=read_env_file(entry.env_file) if entry.env_file is not None else {},
+        credentials=Credentials.random(),
+        git_sha=None,
+        ci=False,
+    )
+
+
+def _check_running(scenario: Scenario, root: Path) -> None:
+    state = StateFile(environment_paths(scenario, root).state).read()
+    if state is None or state.status != "kept":
+        found = f"its state is {state.status!r}" if state is not None else "there is no state of it"
+        raise UserError(
+            f"--esb-test-only: environment {scenario.name} is not running ({found})",
+            f"start it with: pytest --esb-profile {scenario.profile} --esb-build-only",
+        )

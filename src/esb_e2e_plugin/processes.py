@@ -1,0 +1,102 @@
+"""Processes that belong to an environment, known by a mark that outlives whoever started them.
+
+A pid alone names nobody: it is given to another process as soon as its owner is gone. A process is
+therefore ended through a descriptor (`pidfd_open(2)`) taken before its mark is checked, so that a signal
+can only reach the process that was checked.
+"""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+MARK = "ESB_PROCESS_MARK"
+"""Variable that everything started for an environment carries: the real path of its state folder."""
+
+_PROC = Path("/proc")
+
+
+def marked(mark: str) -> Iterator[int]:
+    """Yield the pids of this user's running processes whose environment carries `MARK=mark`.
+
+    The caller and its ancestors are left out: a run started from inside an environment must not end itself.
+    """
+    wanted = f"{MARK}={mark}".encode()
+    spared = set(_own_line())
+    for entry in os.scandir(_PROC):
+        if not entry.name.isdigit() or int(entry.name) in spared:
+            continue
+        if _carries(int(entry.name), wanted):
+            yield int(entry.name)
+
+
+def end_marked(mark: str, timeout: float) -> list[int]:
+    """Kill every process that carries `mark`, again until none is left.
+
+    Args:
+        mark: value of the mark, see `MARK`.
+        timeout: seconds until giving up.
+
+    Returns:
+        The pids that were still there when the time was up: empty when all are gone.
+    """
+    deadline = time.monotonic() + timeout
+    wanted = f"{MARK}={mark}".encode()
+    while pids := list(marked(mark)):
+        if time.monotonic() >= deadline:
+            return pids
+        with ExitStack() as stack:
+            descriptors = [stack.enter_context(_descriptor(pid)) for pid in pids]
+            killed = [
+                descriptor
+                for pid, descriptor in zip(pids, descriptors, strict=True)
+                if descriptor is not None and _carries(pid, wanted)
+            ]
+            for descriptor in killed:
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            for descriptor in killed:
+                descriptors_ended([descriptor], deadline - time.monotonic())
+    return []
+
+
+def descriptors_ended(descriptors: Iterable[int], timeout: float) -> list[int]:
+    """Wait up to `timeout` seconds for a process to end; return the pidfds of those that have."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll(max(0, int(timeout * 1000)))]
+
+
+def _own_line() -> Iterator[int]:
+    pid = os.getpid()
+    while pid > 0:
+        yield pid
+        try:
+            stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return
+        pid = int(stat.rpartition(")")[2].split()[1])
+
+
+def _carries(pid: int, wanted: bytes) -> bool:
+    try:
+        environment = (_PROC / str(pid) / "environ").read_bytes()
+    except OSError:  # gone meanwhile, or another user's
+        return False
+    return wanted in environment.split(b"\0")
+
+
+@contextmanager
+def _descriptor(pid: int) -> Iterator[int | None]:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,100 @@
+"""The end of the output: why each failed environment failed, on the first screen."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esb_e2e_plugin.failure import Failure
+from esb_e2e_plugin.owner import Outcome
+
+
+def write_summary(
+    reporter: pytest.TerminalReporter, outcomes: Mapping[str, Outcome], logs: Mapping[str, Path]
+) -> None:
+    """Write one block for each failed environment.
+
+    Args:
+        reporter: pytest's own terminal reporter.
+        outcomes: how each environment did.
+        logs: the log of each environment.
+    """
+    for name, outcome in outcomes.items():
+        for failure in (outcome.failure, outcome.cleanup):
+            if failure is not None:
+                _write_failure(reporter, failure, outcome, logs[name])
+
+
+def _write_failure(reporter: pytest.TerminalReporter, failure: Failure, outcome: Outcome, log: Path) -> None:
+    reporter.write_sep("=", f"Failed: {failure.environment} > {failure.phase}", red=True, bold=True)
+    reporter.write_line(f"cause:     {failure.cause}")
+    if failure.remedy:
+        reporter.write_line(f"remedy:    {failure.remedy}")
+    if failure.service_lines:
+        reporter.write_line(f"last lines of {failure.service}:")
+        for line in failure.service_lines:
+            reporter.write_line(f"  {readable(line)}")
+    if outcome.tail:
+        reporter.write_line(f"last {len(outcome.tail)} lines of {log}:")
+        for line in outcome.tail:
+            reporter.write_line(f"  {line}")
+    reporter.write_line(f"log:       {log}")
+    target = f' "{failure.test}"' if failure.test else ""
+    reporter.write_line(f"reproduce: pytest --esb-profile {outcome.profile}{target}")
+
+
+def readable(line: str) -> str:
+    """Return a structured log line as `time LEVEL message`, with its exception; any other line as it is."""
+    record = _record(line)
+    if record is None or "message" not in record:
+        return line
+    clock = str(record.get("timestamp", ""))[11:23]
+    exception = record.get("exception") or record.get("stackTrace") or ""
+    if isinstance(exception, list):
+        exception = "".join(map(str, exception))
+    text = f"{clock} {record.get('level', '')} {record['message']}".strip()
+    return f"{text}\n    {str(exception).strip()}".rstrip().replace("\n", "\n    ")
+
+
+def guilty_log(logs: Path, since: float, until: float) -> tuple[str, Path] | None:
+    """Return name and file of whoever logged the first error within a time window, function workers first.
+
+    Args:
+        logs: folder of the environment's service logs.
+        since: start of the window, in seconds since the epoch.
+        until: its end.
+    """
+    found = []
+    for path in logs.rglob("*.log"):
+        for when, record in _errors(path):
+            if since <= when <= until:
+                found.append((path.parent == logs, when, str(record.get("function") or path.stem), path))
+                break
+    if not found:
+        return None
+    _, _, name, path = min(found)
+    return name, path
+
+
+def _errors(path: Path) -> Iterator[tuple[float, dict[str, Any]]]:
+    from datetime import datetime
+
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        record = _record(line)
+        if record is not None and record.get("level") in ("ERROR", "CRITICAL"):
+            try:
+                yield datetime.fromisoformat(str(record["timestamp"])).timestamp(), record
+            except (KeyError, ValueError):
+                continue
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    if not line.startswith("{"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,44 @@
+"""Lines that appear while environments come up, whatever pytest captures meanwhile."""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+
+class LiveTerminal:
+    """Collects `[env]` lines from any thread; only the main thread writes them.
+
+    It writes to a copy of stdout's descriptor that was taken before pytest's capture redirected the original.
+    """
+
+    def __init__(self, descriptor: int | None) -> None:
+        """Write to `descriptor`, or nowhere when it is None."""
+        self._descriptor = descriptor
+        self._lines: deque[str] = deque()
+        self.reporter: Any = None
+        self.wake: Callable[[], None] = lambda: None
+
+    def push(self, environment: str, text: str) -> None:
+        """Queue a line of an environment, from any thread."""
+        self._lines.append(f"[{environment}] {text}")
+        self.wake()
+
+    def drain(self) -> None:
+        """Write what is queued; for the main thread."""
+        if not self._lines:
+            return
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if self._descriptor is None or self.reporter is None:
+            return
+        # A progress line of pytest's may be open: never write into it.
+        opened = "\n" if self.reporter._tw.width_of_current_line else ""  # noqa: SLF001
+        if opened:
+            self.reporter.currentfspath = None
+        os.write(self._descriptor, (opened + "".join(f"{line}\n" for line in lines)).encode(errors="replace"))
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,129 @@
+"""Which tests run in which environments: parametrization, deselection, order."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from esb_e2e_plugin.planner import Plan
+
+HOW_TO_SELECT = "select one with --esb-profile NAME"
+ENVIRONMENT_FIXTURE = "esb_environment"
+
+_BRACKET = re.compile(r"^(?P<path>[^\[]*?)::(?P<rest>.+)$", re.DOTALL)
+
+
+class Selection:
+    """The environments that tests get.
+
+    Attributes:
+        note: what to do about tests that got no environment.
+        deselected: how many tests needed an environment and got none.
+    """
+
+    def __init__(
+        self, plan: "Plan | None", named: "NamedTests | None" = None, note: str = HOW_TO_SELECT
+    ) -> None:
+        """Select from `plan`.
+
+        Args:
+            plan: the selected environments; None where there are none.
+            named: the tests that the command line names with an environment, where no profile is selected.
+            note: what to do about tests that got no environment; empty where nothing needs to be said.
+        """
+        self._plan = plan
+        self._modes = {} if plan is None else {s.profile: s.entry.mode for s in plan.scenarios}
+        self._named = named
+        self.note = note
+        self.deselected = 0
+
+    def parametrize(self, metafunc: pytest.Metafunc) -> None:
+        """Give a test that needs an environment those that it runs in; first in its id."""
+        if ENVIRONMENT_FIXTURE not in metafunc.fixturenames or self._plan is None:
+            return
+        names = self._environments(metafunc.definition)
+        if names:
+            metafunc.parametrize(ENVIRONMENT_FIXTURE, names, indirect=True, scope="session", ids=names)
+
+    def filter_and_sort(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Drop the tests that got no environment, and keep those of one environment together."""
+        kept: list[pytest.Item] = []
+        dropped: list[pytest.Item] = []
+        for item in items:
+            (kept if self._runs(item) else dropped).append(item)
+        if dropped:
+            self.deselected += len(dropped)
+            config.hook.pytest_deselected(items=dropped)
+        order = {name: index for index, name in enumerate(self._modes)}
+        # Tests without an environment come first: they need not wait for anything.
+        kept.sort(key=lambda item: order.get(environment_of(item) or "", -1))
+        items[:] = kept
+
+    def _runs(self, item: pytest.Item) -> bool:
+        if not needs_environment(item):
+            return True
+        name = environment_of(item)
+        if name is None:
+            return False
+        return self._named is None or self._named.includes(item)
+
+    def _environments(self, definition: pytest.Item) -> Sequence[str]:
+        assert self._plan is not None  # noqa: S101  checked by the caller
+        names: Sequence[str] = self._plan.environments_for(definition.path)
+        for mark in definition.iter_markers("esb_env"):
+            allowed = {str(name).casefold() for name in mark.args}
+            names = [name for name in names if name.casefold() in allowed]
+        for mark in definition.iter_markers("esb_mode"):
+            names = [name for name in names if self._modes[name] in mark.args]
+        return names
+
+
+class NamedTests:
+    """Node ids of the command line that may name an environment, as an IDE sends them."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path) -> None:
+        """Read the arguments of the command line.
+
+        Args:
+            arguments: paths and node ids.
+            folder: the folder that they are relative to.
+        """
+        self._named: list[tuple[Path, str]] = []
+        for argument in arguments:
+            if "[" in argument and (match := _BRACKET.match(argument)):
+                self._named.append(((folder / match["path"]).resolve(), match["rest"]))
+
+    def __bool__(self) -> bool:
+        return bool(self._named)
+
+    def environments(self, known: Sequence[str]) -> tuple[str, ...]:
+        """Return those of the `known` environments that the ids name, in the order of `known`."""
+        found = {name for _, rest in self._named for name in _leading(rest, known)}
+        return tuple(name for name in known if name in found)
+
+    def includes(self, item: pytest.Item) -> bool:
+        """Tell whether an id of the command line names `item`, with its environment."""
+        rest = item.nodeid.partition("::")[2]
+        return any(path == item.path and named == rest for path, named in self._named)
+
+
+def needs_environment(item: pytest.Item | pytest.Metafunc) -> bool:
+    """Tell whether a test asks for an environment, directly or through other fixtures."""
+    return ENVIRONMENT_FIXTURE in getattr(item, "fixturenames", ())
+
+
+def environment_of(item: pytest.Item) -> str | None:
+    """Return the name of the environment that a test runs in, or None."""
+    callspec = getattr(item, "callspec", None)
+    name = callspec.params.get(ENVIRONMENT_FIXTURE) if callspec is not None else None
+    return name if isinstance(name, str) else None
+
+
+def _leading(rest: str, known: Sequence[str]) -> Iterator[str]:
+    parameters = rest.partition("[")[2]
+    fitting = [name for name in known if parameters.startswith((f"{name}]", f"{name}-"))]
+    if fitting:
+        yield max(fitting, key=len)  # e2e-docker2 and e2e-docker2-x may both fit: the longer one was meant

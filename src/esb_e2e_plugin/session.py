@@ -1,0 +1,264 @@
+"""One pytest session with environments: what the hooks in `plugin` hand on to."""
+
+import os
+import pickle
+import secrets
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from threading import Event
+from typing import Any
+
+import pytest
+
+from esb_e2e_plugin import RESULTS, preflight
+from esb_e2e_plugin.context import environment_paths
+from esb_e2e_plugin.distribution import ControllerSide, WorkerSide
+from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.events import tail
+from esb_e2e_plugin.failure import Failure
+from esb_e2e_plugin.keys import BRINGUP
+from esb_e2e_plugin.lifecycle.deploy import find_applier
+from esb_e2e_plugin.lifecycle.runner import Run
+from esb_e2e_plugin.options import Settings
+from esb_e2e_plugin.owner import Owner
+from esb_e2e_plugin.planner import Plan
+from esb_e2e_plugin.reporting.summary import guilty_log, write_summary
+from esb_e2e_plugin.reporting.terminal import LiveTerminal
+from esb_e2e_plugin.selection import environment_of
+from esb_e2e_plugin.store import host_path
+
+_GUILTY_LINES = 20
+
+
+class OwnerSession:
+    """A session whose process owns the environments: the xdist controller, or the only process."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, plan: Plan, terminal: LiveTerminal) -> None:
+        """Prepare to run `plan`; starts and writes nothing."""
+        self._config = config
+        self._plan = plan
+        self._settings = settings
+        self._terminal = terminal
+        self._run = Run(
+            run_id=f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
+            root=plan.root,
+            host=host_path(os.environ),
+            port_base=plan.port_base,
+            environ=dict(os.environ),
+            settings=settings,
+            applier=find_applier(os.environ),
+            commit=preflight.commit_of(plan.root) if os.environ.get("CI") else None,
+            ci=bool(os.environ.get("CI")),
+            hooks=ProjectHooks(config),
+            listener=self._line,
+            cancelled=Event(),
+        )
+        self._owner = Owner(
+            plan.scenarios, self._run, on_change=self._environment_changed, while_waiting=terminal.drain
+        )
+        self._controller = ControllerSide(self._owner, {"plan": pickle.dumps(plan)}, terminal.drain)
+        self._unfinished: dict[str, set[str]] = {}
+        self._profile_of: dict[str, str] = {}
+        self._failed_tests: dict[str, list[str]] = {}
+        self._handlers: dict[int, Any] = {}
+        config.stash[BRINGUP] = self._owner
+        config.pluginmanager.register(self._controller, "esb_e2e_controller")
+        terminal.wake = self._wake
+
+    def pytest_sessionstart(self) -> None:
+        """Find the terminal, and let SIGTERM and SIGHUP end the run as Ctrl-C does."""
+        self._terminal.reporter = self._config.pluginmanager.getplugin("terminalreporter")
+
+        def interrupt(number: int, _frame: object) -> None:
+            raise KeyboardInterrupt(signal.Signals(number).name)
+
+        with suppress(ValueError):  # not in the main thread: whoever embeds pytest minds the signals
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                self._handlers[number] = signal.signal(number, interrupt)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool | None:
+        """Collect nothing when environments are only built."""
+        if not self._settings.build_only:
+            return None
+        session.items = []
+        return True
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Bring the environments up that the collected tests need."""
+        if self._config.option.setupplan:
+            return
+        items = session.items
+        profiles = [environment_of(item) for item in items]
+        self._expect([item.nodeid for item in items], profiles)
+        self._owner.request(dict.fromkeys(profile for profile in profiles if profile is not None))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> bool | None:
+        """Only build the environments, where that is asked for."""
+        if not self._settings.build_only:
+            return None
+        self._owner.wait_for_all()
+        return True
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Learn from a worker which test runs in which environment."""
+        if not self._profile_of:
+            self._expect(ids, self._controller.used_by_item)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a failed test for its environment."""
+        self._terminal.drain()
+        profile = self._profile_of.get(report.nodeid)
+        if profile is None:
+            return
+        if report.when == "call" or not report.passed:
+            self._owner.tell(
+                profile, "test.finished", test=report.nodeid, outcome=report.outcome, when=report.when
+            )
+        if report.failed and self._owner.failure(profile) is None:
+            failed = self._failed_tests.setdefault(profile, [])
+            if not failed:
+                self._owner.test_failed(profile, self._test_failure(profile, report))
+            if report.nodeid not in failed:
+                failed.append(report.nodeid)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Release the environment of a test that was the last one to use it."""
+        self._terminal.drain()
+        profile = self._profile_of.get(nodeid)
+        if profile is not None:
+            unfinished = self._unfinished[profile]
+            unfinished.discard(nodeid)
+            if not unfinished:
+                self._owner.release(profile)
+
+    @pytest.hookimpl(trylast=True)  # all xdist workers are gone by then
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Remove the environments, and let a failed one fail the run."""
+        interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+        if interrupted:
+            self._owner.cancel()
+        try:
+            self._owner.finish()
+        except KeyboardInterrupt:
+            self._line("esb", "interrupted again: what is left is removed by the next run")
+            self._terminal.drain()
+        results = {name: outcome.ok for name, outcome in self._owner.outcomes().items()}
+        self._config.stash[RESULTS] = results
+        self._config.hook.pytest_esb_results(results=results)
+        passed = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if not all(results.values()) and session.exitstatus in passed:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif self._settings.build_only and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.OK
+
+    def pytest_unconfigure(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what runs, and where each setting came from."""
+        named = ", ".join(f"{scenario.profile} ({scenario.entry.mode})" for scenario in self._plan.scenarios)
+        sources = self._settings.sources
+        lines = [f"esb: {named} from {sources.get('profiles', 'node ids')}"]
+        changed = [
+            f"{name.replace('_', '-')} from {source}"
+            for name, source in sources.items()
+            if source != "default" and name != "profiles"
+        ]
+        if changed:
+            lines.append(f"esb: {', '.join(changed)}")
+        return lines
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say why environments failed."""
+        logs = {s.name: environment_paths(s, self._plan.root).log for s in self._plan.scenarios}
+        write_summary(terminalreporter, self._owner.outcomes(), logs)
+
+    def _expect(self, ids: Sequence[str], profiles: Sequence[str | None]) -> None:
+        for nodeid, profile in zip(ids, profiles, strict=True):
+            if profile is not None:
+                self._profile_of[nodeid] = profile
+                self._unfinished.setdefault(profile, set()).add(nodeid)
+
+    def _test_failure(self, profile: str, report: pytest.TestReport) -> Failure:
+        scenario = next(s for s in self._plan.scenarios if s.profile == profile)
+        crash = getattr(report.longrepr, "reprcrash", None)
+        message = (getattr(crash, "message", None) or str(report.longrepr)).strip().splitlines()
+        paths = environment_paths(scenario, self._plan.root)
+        guilty = guilty_log(paths.logs, report.start, report.stop)
+        lines = tail(guilty[1], _GUILTY_LINES) if guilty else ()
+        return Failure(
+            scenario.name,
+            "test",
+            f"{report.nodeid}: {message[0] if message else report.outcome}",
+            "",
+            guilty[0] if guilty else None,
+            tuple(lines),
+            report.nodeid,
+        )
+
+    def _environment_changed(self, profile: str) -> None:
+        self._controller.broadcast(profile)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._controller.wake()
+        self._owner.notify()
+
+    def _line(self, environment: str, text: str) -> None:
+        self._terminal.push(environment, text)
+
+
+class WorkerSession:
+    """A session in an xdist worker: environments belong to the controller."""
+
+    def __init__(self, config: pytest.Config, facts: Mapping[str, Any]) -> None:
+        """Listen to the controller.
+
+        Args:
+            config: the worker's configuration.
+            facts: what the controller has decided, see `distribution.ControllerSide`.
+        """
+        self.plan: Plan = pickle.loads(facts["plan"])  # noqa: S301  from our own controller
+        self._side = WorkerSide(facts["channel"])
+        config.stash[BRINGUP] = self._side
+
+    @pytest.hookimpl(tryfirst=True)  # the controller must know before it learns of the collection
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the controller which environments the collected tests need."""
+        if session.config.option.setupplan:
+            return
+        profiles = [environment_of(item) for item in session.items]
+        needed = dict.fromkeys(profile for profile in profiles if profile is not None)
+        self._side.announce(list(needed), profiles)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Expect the end of the controller's channel."""
+        self._side.finish()
+
+
+class ProjectHooks:
+    """The project's hooks, as the lifecycle calls them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Call the hooks of `config`."""
+        self._hook = config.hook
+
+    def deploy(self, environment: Environment, log: Callable[[str], None]) -> None:
+        """Call `pytest_esb_deploy`."""
+        self._hook.pytest_esb_deploy(environment=environment, log=log)
+
+    def ready(self, environment: Environment) -> None:
+        """Call `pytest_esb_environment_ready`."""
+        self._hook.pytest_esb_environment_ready(environment=environment)
+
+    def failed(self, environment: str, failure: Failure) -> None:
+        """Call `pytest_esb_environment_failed`."""
+        self._hook.pytest_esb_environment_failed(environment=environment, failure=failure)

@@ -1,0 +1,115 @@
+"""How a session with environments begins: which plan, and which part this process has in it."""
+
+import os
+
+import pytest
+
+from esb_e2e_plugin import planner, preflight
+from esb_e2e_plugin.errors import UserError
+from esb_e2e_plugin.keys import SELECTION, TERMINAL, WORKERINPUT
+from esb_e2e_plugin.matrix import Matrix, load_matrix
+from esb_e2e_plugin.options import Settings, read_settings
+from esb_e2e_plugin.planner import Plan
+from esb_e2e_plugin.reporting.terminal import LiveTerminal
+from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
+from esb_e2e_plugin.session import OwnerSession, WorkerSession
+
+
+def configure(config: pytest.Config) -> None:
+    """Select the environments of a session that knows them before it collects.
+
+    Args:
+        config: the configuration; in an xdist worker the controller's decisions come with it.
+
+    Raises:
+        UserError: an option, the matrix or what an environment is made of is wrong.
+    """
+    if hasattr(config, "workerinput"):
+        _join(config)
+        return
+    settings = read_settings(config, os.environ)
+    if settings.profiles:
+        plan = _checked_plan(config, settings, settings.profiles)
+        config.stash[SELECTION] = Selection(plan, note="")
+        _replace_arguments(config, settings, plan)
+        _own(config, settings, plan)
+    elif named := _named_tests(config):
+        config.stash[SELECTION] = _select_named(config, settings, named)
+
+
+def select_late(config: pytest.Config) -> Selection:
+    """Return the selection of a session without a profile in which a test turned out to need an environment.
+
+    Tests are listed for every enabled environment, and run where a node id names one.
+
+    Raises:
+        UserError: what a named environment is made of is wrong.
+    """
+    settings = read_settings(config, os.environ)
+    if named := _named_tests(config):
+        return _select_named(config, settings, named)
+    try:
+        return Selection(planner.plan(_matrix(config, settings), ["all"]), note="")
+    except UserError as error:
+        return Selection(None, note=str(error))
+
+
+def _select_named(config: pytest.Config, settings: Settings, named: NamedTests) -> Selection:
+    try:
+        names = named.environments([entry.name for entry in _matrix(config, settings).entries])
+    except UserError as error:  # the matrix is no business of tests that need no environment
+        return Selection(None, note=str(error))
+    if not names:
+        return Selection(None)
+    if config.option.collectonly or hasattr(config, "workerinput"):
+        return Selection(planner.plan(_matrix(config, settings), names), named)
+    plan = _checked_plan(config, settings, names)
+    _own(config, settings, plan)
+    return Selection(plan, named)
+
+
+def _own(config: pytest.Config, settings: Settings, plan: Plan) -> None:
+    if config.option.collectonly:
+        return
+    if settings.build_only:
+        # Before xdist's own configure looks: no worker is started where no test runs.
+        config.option.dist, config.option.tx, config.option.numprocesses = "no", [], None
+    terminal = config.stash.setdefault(TERMINAL, LiveTerminal(None))
+    config.pluginmanager.register(OwnerSession(config, settings, plan, terminal), "esb_e2e_owner")
+
+
+def _join(config: pytest.Config) -> None:
+    facts = config.workerinput.get(WORKERINPUT)  # type: ignore[attr-defined]
+    if facts is None:
+        return
+    settings = read_settings(config, os.environ)
+    worker = WorkerSession(config, facts)
+    config.pluginmanager.register(worker, "esb_e2e_worker")
+    named = None if settings.profiles else _named_tests(config)
+    config.stash[SELECTION] = Selection(worker.plan, named, HOW_TO_SELECT if named else "")
+    if settings.profiles:
+        _replace_arguments(config, settings, worker.plan)
+
+
+def _replace_arguments(config: pytest.Config, settings: Settings, plan: Plan) -> None:
+    if settings.test_targets or config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = list(plan.arguments)
+
+
+def _checked_plan(config: pytest.Config, settings: Settings, names: tuple[str, ...]) -> Plan:
+    matrix = _matrix(config, settings)
+    plan = planner.plan(matrix, names, test_targets=settings.test_targets)
+    matrix.check_files(scenario.entry for scenario in plan.scenarios)
+    preflight.check(plan, settings, os.environ)
+    return plan
+
+
+def _matrix(config: pytest.Config, settings: Settings) -> Matrix:
+    path = settings.matrix_path(config.rootpath)
+    if not path.is_file():
+        raise UserError(f"there is no matrix at {path}", "name it with --esb-matrix FILE")
+    return load_matrix(path, settings.root)
+
+
+def _named_tests(config: pytest.Config) -> NamedTests | None:
+    return NamedTests(config.args, config.invocation_params.dir) or None
