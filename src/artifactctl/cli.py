@@ -103,7 +103,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(message=f"artifactctl {version('pytest-esb-e2e')}\n")
+        print(f"artifactctl {version('pytest-esb-e2e')}")  # noqa: T201
+        parser.exit()
 
 
 def _validate_id(arguments: argparse.Namespace) -> _Report:

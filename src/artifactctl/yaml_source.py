@@ -185,7 +185,8 @@ class _Reader:
                 self._take(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            line = mark.line + 1 if mark is not None else None
+            # The parser counts one line more than there are when it reaches the end.
+            line = min(mark.line + 1, len(text.splitlines())) if mark is not None else None
             rule = f"is not valid YAML: {error.problem or error.context}"
             raise YamlError(rule, path=self._path, line=line) from None
         except yaml.YAMLError as error:

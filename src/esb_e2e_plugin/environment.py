@@ -96,7 +96,9 @@ class Environment:
     def from_data(cls, data: Mapping[str, Any]) -> "Environment":
         """Return the record that `to_data` gave `data` for."""
         plain = dict(data)
-        paths = {key: None if path is None else Path(path) for key, path in plain.pop("paths").items()}
+        paths: dict[str, Any] = {
+            key: None if path is None else Path(path) for key, path in plain.pop("paths").items()
+        }
         return cls(
             ports=Ports(**plain.pop("ports")),
             urls=Urls(**plain.pop("urls")),

@@ -1,11 +1,13 @@
 """The agent's Prometheus metrics, and the small HTTP server that shows them."""
 
+import json
 from collections import Counter as Count
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from esb_services.agent.runtime import WorkerState
+from esb_services.health import healthy
 from esb_services.http1 import Message, Response
 
 
@@ -44,7 +46,7 @@ class Metrics:
 def answer(request: Message, metrics: Metrics, states: list[WorkerState]) -> Response:
     """Answer a request to the metrics port."""
     if request.start[:2] == ("GET", "/health"):
-        return Response(200, b'{"status":"healthy"}')
+        return Response(200, json.dumps(healthy()).encode())
     if request.start[:2] == ("GET", "/metrics"):
         return Response(200, metrics.render(states), content_type=CONTENT_TYPE_LATEST)
     return Response(404, b'{"message":"there are only GET /health and GET /metrics"}')

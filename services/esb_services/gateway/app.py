@@ -17,6 +17,7 @@ from esb_services.gateway.http import AsgiApp, Receive, Scope, Send
 from esb_services.gateway.lambda_api import LambdaApi, is_invocation
 from esb_services.gateway.metrics import CONTENT_TYPE, RequestMetrics
 from esb_services.gateway.proxy import Proxy
+from esb_services.health import healthy
 
 
 class AuthParameters(BaseModel):
@@ -59,7 +60,7 @@ def create_app(
         state: dict[str, Any] = {"digest": config.digest, "loaded_at": config.loaded_at}
         if source.rejected is not None:
             state["rejected"] = source.rejected
-        return JSONResponse({"status": "healthy", "config": state})
+        return JSONResponse(healthy(config=state))
 
     @app.post(auth_path)
     async def authenticate(request: Request, x_api_key: Annotated[str | None, Header()] = None) -> Response:

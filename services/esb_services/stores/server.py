@@ -1,5 +1,6 @@
 """Serves one store over HTTP: a few of moto's backends behind one port, and `/health`."""
 
+import json
 import logging
 import socket
 from collections.abc import Callable, Iterable
@@ -12,6 +13,8 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 from werkzeug.serving import BaseWSGIServer, make_server
+
+from esb_services.health import healthy
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -33,7 +36,7 @@ def with_health(application: Application) -> Application:
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         is_health = environ["REQUEST_METHOD"] == "GET" and environ["PATH_INFO"] == "/health"
         if is_health and "HTTP_AUTHORIZATION" not in environ:
-            body = b'{"status":"healthy"}'
+            body = json.dumps(healthy()).encode()
             start_response(
                 "200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
             )
