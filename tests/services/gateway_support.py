@@ -1,7 +1,7 @@
 """A real gateway process against a fake agent: real gRPC over mTLS, workers that are Python functions."""
 
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import os
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 import requests
@@ -24,7 +24,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
 from esb_services.agent.v1 import agent_pb2 as pb
 from esb_services.agent.v1 import agent_pb2_grpc as pb_grpc
 
@@ -56,7 +55,7 @@ class Certificates:
     @classmethod
     def make(cls, folder: Path) -> "Certificates":
         """Write a new authority's certificate, and a key with a certificate that it signed, into `folder`."""
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
 
         def builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
             return (
@@ -65,8 +64,8 @@ class Certificates:
                 .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
                 .public_key(key)
                 .serial_number(x509.random_serial_number())
-                .not_valid_before(now - datetime.timedelta(hours=1))
-                .not_valid_after(now + datetime.timedelta(hours=1))
+                .not_valid_before(now - dt.timedelta(hours=1))
+                .not_valid_after(now + dt.timedelta(hours=1))
                 .add_extension(x509.BasicConstraints(ca=subject == issuer, path_length=None), critical=True)
             )
 
@@ -458,7 +457,7 @@ class Together:
     def __init__(self) -> None:
         self._pool = futures.ThreadPoolExecutor(32)
 
-    def __enter__(self) -> "Together":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -190,7 +190,7 @@ def _routes(entries: list[Any], functions: Mapping[str, FunctionConfig]) -> Iter
     for index, entry in enumerate(entries):
         where = f"routing.yml: routes[{index}]"
         values = _mapping(where, entry)
-        method = _text(f"{where}.method", values.get("method", "GET")).upper()
+        method = _text(f"{where}.method", values.get("method") or "GET").upper()
         if method not in _METHODS:
             raise ConfigError(f"{where}.method: {method!r} is not one of {', '.join(_METHODS)}")
         function = _text(f"{where}.function", values.get("function"))
@@ -222,7 +222,7 @@ def _schedule_input(where: str, value: object) -> bytes | None:
         return value.encode()
     try:
         return json.dumps(value).encode()
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error
 
 

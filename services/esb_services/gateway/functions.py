@@ -58,6 +58,11 @@ class FunctionRegistry:
             pool.maintain()
         self._draining = [pool for pool in self._draining if not pool.empty]
 
+    def close(self) -> None:
+        """Start no worker any more."""
+        for pool in self.pools:
+            pool.close()
+
     def _live(self, before: LiveFunction | None, wanted: FunctionConfig) -> LiveFunction:
         if before is not None and before.config.runs_like(wanted):
             before.pool.reconfigure(wanted)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from esb_services.gateway.agent_client import (
     AgentClient,
+    AgentError,
     AgentUnreachableError,
-    Answer,
     ResponseTooLargeError,
-    WorkerCrashedError,
     WorkerLostError,
     WorkerTimeoutError,
 )
+from esb_services.gateway.config import FunctionConfig
 from esb_services.gateway.functions import LiveFunction
 from esb_services.gateway.pool import CallerGoneError, Gone, NoWorkerError, PoolFullError, Worker
 
@@ -24,17 +24,9 @@ logger = logging.getLogger("esb.gateway.invocation")
 
 
 class InvocationError(Exception):
-    """An invocation did not come to an answer; `status` is the HTTP status that says so.
-
-    `failure` is what AWS would report as a function error, `{"errorType","errorMessage"}`, when the function
-    itself is to blame; None when the platform is.
-    """
+    """An invocation did not come to an answer; `status` is the HTTP status that says so."""
 
     status = 500
-
-    def __init__(self, message: str, failure: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.failure = failure
 
 
 class ThrottledError(InvocationError):
@@ -184,42 +176,29 @@ class Invoker:
             answer = await self._agent.invoke(worker.id, invocation.payload, headers, config.timeout)
         except WorkerLostError:
             raise
-        except BaseException as error:
+        except ResponseTooLargeError as error:
             pool.discard(worker)
-            translated = _translate(error, config.name, config.timeout, invocation.request_id)
-            if translated is None:
-                raise
+            report = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": str(error)}
+            return Result(json.dumps(report).encode(), "Unhandled")
+        except AgentError as error:
+            pool.discard(worker)
+            failure = _failure(error, config)
             fields = {"function": config.name, "worker": worker.name, "cause": str(error)}
-            logger.warning("invocation failed: %s", translated, extra={"fields": fields})
-            raise translated from error
+            logger.warning("invocation failed: %s", failure, extra={"fields": fields})
+            raise failure from error
+        except BaseException:
+            # Nobody knows what the worker does now, so it must not serve again.
+            pool.discard(worker)
+            raise
         pool.release(worker)
-        return _result(answer)
+        return Result(answer.body, answer.headers.get("x-amz-function-error"))
 
 
-def _translate(error: BaseException, name: str, timeout: float, request_id: str) -> InvocationError | None:
+def _failure(error: AgentError, function: FunctionConfig) -> InvocationError:
     match error:
         case WorkerTimeoutError():
-            message = f"{name} timed out after {timeout:.2f} seconds"
-            text = f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
-            return FunctionTimeoutError(message, {"errorType": "Sandbox.Timedout", "errorMessage": text})
-        case WorkerCrashedError():
-            text = f"RequestId: {request_id} Error: {error}"
-            return FunctionCrashedError(
-                f"{name} crashed: {error}", {"errorType": "Runtime.ExitError", "errorMessage": text}
-            )
-        case ResponseTooLargeError():
-            failure = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": str(error)}
-            return FunctionCrashedError(f"the response of {name} is too large: {error}", failure)
+            return FunctionTimeoutError(f"{function.name} timed out after {function.timeout:g} s")
         case AgentUnreachableError():
-            return FunctionUnavailableError(f"{name} cannot be reached: {error}")
+            return FunctionUnavailableError(f"{function.name} cannot be reached: {error}")
         case _:
-            return None
-
-
-def _result(answer: Answer) -> Result:
-    return Result(answer.body, answer.headers.get("x-amz-function-error"))
-
-
-def failure_payload(failure: dict[str, str]) -> bytes:
-    """Return a function error that the platform reports as the JSON that AWS answers."""
-    return json.dumps(failure).encode()
+            return FunctionCrashedError(f"{function.name} crashed: {error}")

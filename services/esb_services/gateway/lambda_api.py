@@ -25,7 +25,6 @@ from esb_services.gateway.invocation import (
     Invoker,
     Result,
     ThrottledError,
-    failure_payload,
 )
 from esb_services.gateway.pool import Spawn
 
@@ -93,11 +92,8 @@ class LambdaApi:
         except ApiError as error:
             await _respond_error(send, error)
         except InvocationError as error:
-            if error.failure is not None:
-                await _respond_result(send, Result(failure_payload(error.failure), "Unhandled"))
-            else:
-                code = "TooManyRequestsException" if isinstance(error, ThrottledError) else "ServiceException"
-                await _respond_error(send, ApiError(error.status, code, str(error)))
+            code = "TooManyRequestsException" if isinstance(error, ThrottledError) else "ServiceException"
+            await _respond_error(send, ApiError(error.status, code, str(error)))
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         info = info_of(scope)

@@ -70,6 +70,7 @@ class Pool:
         self._starting = 0
         self._queue: deque[_Waiter] = deque()
         self._draining = False
+        self._closed = False
         self._retry_delay = _FIRST_RETRY
         self._retry_at = 0.0
 
@@ -124,6 +125,8 @@ class Pool:
             worker = self._idle.pop()
             self._busy.add(worker)
             return worker
+        if self._closed:
+            raise NoWorkerError("the gateway is stopping")
         loop = asyncio.get_running_loop()
         waiter = _Waiter(loop.create_future())
         self._queue.append(waiter)
@@ -184,6 +187,12 @@ class Pool:
         """Remove the workers as they become idle; no new ones are kept."""
         self._draining = True
         self.maintain()
+
+    def close(self) -> None:
+        """Start no worker any more, and turn away whoever is queued."""
+        self._closed = self._draining = True
+        while waiter := self._next_waiter():
+            waiter.future.set_exception(NoWorkerError("the gateway is stopping"))
 
     def _grow(self) -> None:
         """Start as many workers as callers wait for, up to the maximum."""

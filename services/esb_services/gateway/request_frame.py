@@ -1,5 +1,6 @@
 """What happens around each request: identity, CORS, the access log line and the request metrics."""
 
+import asyncio
 import logging
 import time
 
@@ -35,10 +36,19 @@ class RequestFrame:
     def __init__(self, app: AsgiApp, metrics: RequestMetrics) -> None:
         self._app = app
         self._metrics = metrics
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def drained(self) -> None:
+        """Wait until no request is in flight."""
+        await self._idle.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         started = time.perf_counter()
+        self._in_flight += 1
+        self._idle.clear()
         info = RequestInfo(trace.Trace.accept(header(scope, b"x-amzn-trace-id")), trace.new_request_id())
         attach(scope, info)
         logs.trace_id.set(info.trace.root)
@@ -54,6 +64,9 @@ class RequestFrame:
             if framed.status is None:
                 await respond_error(framed, 500, "Internal server error")
         finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
             self._account(scope, info, framed.status, time.perf_counter() - started)
 
     def _account(self, scope: Scope, info: RequestInfo, status: int | None, seconds: float) -> None:

@@ -18,7 +18,6 @@ from esb_services.gateway.auth import Authenticator
 from esb_services.gateway.config import ConfigReader, Scaling
 from esb_services.gateway.config_source import ConfigSource
 from esb_services.gateway.functions import FunctionRegistry
-from esb_services.gateway.http import AsgiApp
 from esb_services.gateway.invocation import Invoker
 from esb_services.gateway.janitor import Janitor
 from esb_services.gateway.lambda_api import LambdaApi
@@ -32,8 +31,10 @@ CONFIG_POLL_INTERVAL = 0.1
 KEEP_ALIVE = 75
 DRAIN_TIMEOUT = 0.7
 """Seconds that requests in flight have after SIGTERM."""
-REMOVAL_TIMEOUT = 0.7
+REMOVAL_TIMEOUT = 0.5
 """Seconds that the removal of the workers has after that."""
+CLOSE_TIMEOUT = 0.4
+"""Seconds that the connections have to close after that."""
 
 logger = logging.getLogger("esb.gateway")
 
@@ -98,7 +99,7 @@ class Gateway:
         self._janitor = Janitor(self._functions, self._agent, settings.orphan_grace_period)
         metrics = RequestMetrics(self._functions)
         auth = Authenticator(settings)
-        self._app: AsgiApp = RequestFrame(
+        self._app = RequestFrame(
             create_app(
                 functions=self._functions,
                 source=self._source,
@@ -128,11 +129,15 @@ class Gateway:
         for server in servers:
             server.should_exit = True
         await self._scheduler.stop()
-        await asyncio.wait(serving, timeout=DRAIN_TIMEOUT)
+        await self._drain()
+        self._functions.close()
+        await self._background.cancel()
         await self._remove_workers()
+        for server in servers:
+            server.force_exit = True
+        await asyncio.wait(serving, timeout=CLOSE_TIMEOUT)
         for task in serving:
             task.cancel()
-        await self._background.cancel()
         results = await asyncio.gather(*work, *serving, return_exceptions=True)
         await self._agent.close()
         for result in results:
@@ -171,6 +176,11 @@ class Gateway:
         self._functions.apply(config)
         self._scheduler.apply(config.functions.values())
         logger.info("config loaded", extra={"fields": {"config_digest": config.digest}})
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
+                await self._app.drained()
 
     async def _remove_workers(self) -> None:
         try:
