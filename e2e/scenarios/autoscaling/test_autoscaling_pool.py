@@ -43,7 +43,9 @@ def test_repeated_calls_reuse_one_worker(
     for _ in range(5):
         answer = call("scaling", 1).result()
         assert answer.json() == {"message": "scaling-test", "slept_ms": 1}
-    records = esb_logs.wait_for(count=5, trace_id=trace_id, function="lambda-scaling", contains="busy")
+    records = esb_logs.wait_for(
+        count=5, trace_id=trace_id, service="function", function="lambda-scaling", contains="busy"
+    )
     assert len({record["worker"] for record in records}) == 1
 
 
@@ -107,7 +109,9 @@ def test_call_waits_for_a_busy_worker(
     take_turn("lambda-queue")
     calls = [call("queue", 200) for _ in range(2)]
     assert [running.result().status_code for running in calls] == [200, 200]
-    records = esb_logs.wait_for(count=2, trace_id=trace_id, function="lambda-queue", contains="busy")
+    records = esb_logs.wait_for(
+        count=2, trace_id=trace_id, service="function", function="lambda-queue", contains="busy"
+    )
     assert len({record["worker"] for record in records}) == 1
 
 

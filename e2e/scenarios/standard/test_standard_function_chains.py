@@ -32,7 +32,9 @@ def test_chain_does_not_wait_for_an_asynchronous_child(
     answer = esb_gateway.post("/api/lambda", json=request)
     assert answer.status_code == 200, answer.text
     assert answer.json()["child"] == {"status": "async-started", "status_code": 202}
-    esb_logs.wait_for(trace_id=trace_id, function="lambda-echo", contains="meanwhile", timeout=20)
+    esb_logs.wait_for(
+        trace_id=trace_id, service="function", function="lambda-echo", contains="meanwhile", timeout=20
+    )
 
 
 def test_chain_of_three(esb_gateway: requests.Session, trace_id: str) -> None:

@@ -36,7 +36,9 @@ def test_logs_of_gateway_and_function_share_the_trace(
     """By its trace id a request is found in the log of the gateway and of the function, in full."""
     esb_gateway.post("/api/echo", json={"message": "find me"})
     gateway = esb_logs.wait_for(trace_id=trace_id, service="gateway")
-    function = esb_logs.wait_for(trace_id=trace_id, function="lambda-echo", contains="find me")
+    function = esb_logs.wait_for(
+        trace_id=trace_id, service="function", function="lambda-echo", contains="find me"
+    )
     for record in (*gateway, *function):
         assert record["trace_id"] == trace_id
         assert record["timestamp"]
@@ -51,7 +53,9 @@ def test_echo_logs_one_line_of_each_level(
 ) -> None:
     """A function's levels survive on their way into the log."""
     esb_gateway.post("/api/echo", json={"message": "levels"})
-    records = esb_logs.wait_for(count=2, trace_id=trace_id, function="lambda-echo", contains="echo ")
+    records = esb_logs.wait_for(
+        count=2, trace_id=trace_id, service="function", function="lambda-echo", contains="echo "
+    )
     assert sorted(record["level"] for record in records) == ["DEBUG", "INFO"]
 
 
@@ -62,7 +66,10 @@ def test_logs_carry_the_request_id(
     answers = [esb_gateway.post("/api/echo", json={"message": f"request {index}"}) for index in range(2)]
     for index, answer in enumerate(answers):
         records = esb_logs.wait_for(
-            trace_id=trace_id, function="lambda-echo", contains=f"echo answers: request {index}"
+            trace_id=trace_id,
+            service="function",
+            function="lambda-echo",
+            contains=f"echo answers: request {index}",
         )
         assert [record["request_id"] for record in records] == [answer.headers["x-amzn-RequestId"]]
 
@@ -72,8 +79,10 @@ def test_trace_is_carried_through_a_chain(
 ) -> None:
     """An SDK call made inside a function takes the trace along."""
     esb_gateway.post("/api/lambda", json={"next_target": "lambda-echo", "message": "along"})
-    esb_logs.wait_for(trace_id=trace_id, function="lambda-integration", contains="invoking lambda-echo")
-    esb_logs.wait_for(trace_id=trace_id, function="lambda-echo", contains="along")
+    esb_logs.wait_for(
+        trace_id=trace_id, service="function", function="lambda-integration", contains="invoking lambda-echo"
+    )
+    esb_logs.wait_for(trace_id=trace_id, service="function", function="lambda-echo", contains="along")
 
 
 def test_log_of_a_trace_is_no_one_elses(
@@ -81,5 +90,5 @@ def test_log_of_a_trace_is_no_one_elses(
 ) -> None:
     """What another test's functions write is not among this test's records."""
     esb_gateway.post("/api/echo", json={"message": "mine"})
-    esb_logs.wait_for(trace_id=trace_id, function="lambda-echo", contains="mine")
+    esb_logs.wait_for(trace_id=trace_id, service="function", function="lambda-echo", contains="mine")
     assert {record["trace_id"] for record in esb_logs.records(trace_id=trace_id)} == {trace_id}

@@ -82,13 +82,24 @@ def test_exit_is_a_bad_gateway_and_the_next_call_works(
     assert not before & workers("lambda-errors")
 
 
-def test_timeout_of_a_direct_invocation(
-    invoke: Callable[..., requests.Response], take_turn: TakeTurn, workers: Workers
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [({"action": "sleep", "seconds": 60}, 504), ({"action": "exit"}, 502)],
+    ids=["timeout", "exit"],
+)
+def test_direct_invocation_that_gets_no_answer(
+    invoke: Callable[..., requests.Response],
+    take_turn: TakeTurn,
+    workers: Workers,
+    event: dict[str, Any],
+    status: int,
 ) -> None:
-    """A function that sleeps past its time is a 504 on the Invoke API too, and its worker is gone."""
+    """Where no answer comes the Invoke API has the same statuses as a route, and the worker is gone."""
     take_turn("lambda-errors")
     before = workers("lambda-errors")
-    assert invoke("lambda-errors", {"action": "sleep", "seconds": 60}).status_code == 504
+    answer = invoke("lambda-errors", event)
+    assert answer.status_code == status
+    assert answer.json()["message"]
     assert invoke("lambda-errors", {"ping": True}).status_code == 200
     assert not before & workers("lambda-errors")
 

@@ -37,7 +37,9 @@ def test_image_function_starts_another_and_goes_on(
     request = {"target": "lambda-echo", "invocation_type": "Event", "message": "from an image"}
     chain = _image(esb_gateway, action="chain_invoke", **request)["chain"]
     assert (chain["status_code"], chain["child"]) == (202, None)
-    esb_logs.wait_for(trace_id=trace_id, function="lambda-echo", contains="from an image", timeout=20)
+    esb_logs.wait_for(
+        trace_id=trace_id, service="function", function="lambda-echo", contains="from an image", timeout=20
+    )
 
 
 def test_image_function_keeps_an_object(esb_gateway: requests.Session, esb_s3: S3Client) -> None:

@@ -15,14 +15,16 @@ def _log(
     text = f"log-{uuid.uuid4()}"
     answer = gateway.post("/api/probe", json={"action": "log", "text": text})
     assert answer.status_code == 200, answer.text
-    found = logs.wait_for(trace_id=trace_id, function="lambda-probe", contains=text + contains)
+    found = logs.wait_for(
+        trace_id=trace_id, service="function", function="lambda-probe", contains=text + contains
+    )
     return text, found
 
 
 def test_each_level_is_kept(esb_gateway: requests.Session, trace_id: str, esb_logs: EnvironmentLogs) -> None:
     """Records of four levels arrive with their level, message and logger."""
     text, _ = _log(esb_gateway, trace_id, esb_logs, " with a traceback")
-    records = esb_logs.records(trace_id=trace_id, function="lambda-probe")
+    records = esb_logs.records(trace_id=trace_id, service="function", function="lambda-probe")
     plain = [record for record in records if record["message"] == text]
     assert [record["level"] for record in plain] == ["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -55,7 +57,7 @@ def test_unhandled_exception_is_logged(
     take_turn("lambda-errors")
     text = f"out-{uuid.uuid4()}"
     esb_gateway.post("/api/errors", json={"action": "raise", "text": text})
-    found = esb_logs.wait_for(trace_id=trace_id, function="lambda-errors", contains=text)
+    found = esb_logs.wait_for(trace_id=trace_id, service="function", function="lambda-errors", contains=text)
     assert any(record["level"] == "ERROR" for record in found)
 
 
