@@ -9,7 +9,7 @@ from artifactctl.errors import ArtifactError
 from artifactctl.manifest import Manifest, load_manifest
 from esb_e2e_plugin.errors import MatrixError
 from esb_e2e_plugin.matrix import COMPOSE_FILE_NAMES, Entry, Matrix, Suite
-from esb_e2e_plugin.matrix_reader import FIRECRACKER_RUNTIME, inside
+from esb_e2e_plugin.matrix_reader import FIRECRACKER_RUNTIME, exists, inside, is_file
 
 _Mistake = tuple[int, MatrixError]
 
@@ -28,7 +28,7 @@ def first_mistake(matrix: Matrix, entries: Sequence[Entry]) -> MatrixError | Non
 def _suite_mistakes(source: Path, suite: Suite) -> Iterator[_Mistake]:
     for kind, paths in (("targets", suite.targets), ("exclude", suite.exclude)):
         for index, path in enumerate(paths):
-            if not path.exists():
+            if not exists(path):
                 line = suite.lines[f"{kind}.{index}"]
                 key = f"suites.{suite.name}.{kind}[{index}]"
                 yield (
@@ -43,24 +43,24 @@ def _entry_mistakes(root: Path, entry: Entry) -> Iterator[_Mistake]:
     if entry.mode != "process":
         yield from _compose_mistakes(entry)
     for key, path in (("env_file", entry.env_file), ("secret_env_file", entry.secret_env_file)):
-        if path is not None and not path.is_file():
+        if path is not None and not is_file(path):
             yield _missing(entry, key, path, "a file")
     if entry.artifact_manifest is not None:
-        if not entry.artifact_manifest.is_file():
+        if not is_file(entry.artifact_manifest):
             yield _missing(entry, "artifact_manifest", entry.artifact_manifest, "an artifact.yml")
         else:
             yield from _manifest_mistakes(root, entry, entry.artifact_manifest)
 
 
 def _compose_mistakes(entry: Entry) -> Iterator[_Mistake]:
-    if not entry.env_dir.is_dir():
+    if not exists(entry.env_dir):
         yield _missing(entry, "env_dir", entry.env_dir, "a folder")
     elif not entry.compose_files:
         names = ", ".join(COMPOSE_FILE_NAMES)
         problem = f"{entry.env_dir} holds no compose file"
         yield entry.line("env_dir"), entry.error("env_dir", problem, expected=f"one of {names}")
     for path in entry.compose_files:
-        if not path.is_file():
+        if not is_file(path):
             yield _missing(entry, "compose_files", path, "a compose file")
 
 

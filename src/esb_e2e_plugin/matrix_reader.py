@@ -41,9 +41,9 @@ def read(path: Path, root: Path | None) -> Matrix:
 
 
 def _content(path: Path) -> bytes:
-    if not path.exists():
+    if not exists(path):
         raise MatrixError.at(path, 0, "", "there is no matrix", remedy="name it with --esb-matrix")
-    if not path.is_file():
+    if not is_file(path):
         raise MatrixError.at(path, 0, "", "is not a file", remedy="name one with --esb-matrix")
     try:
         return path.read_bytes()
@@ -53,7 +53,7 @@ def _content(path: Path) -> bytes:
 
 def _project_root(path: Path) -> Path:
     for folder in path.parents:
-        if any((folder / mark).exists() for mark in _ROOT_MARKS):
+        if any(exists(folder / mark) for mark in _ROOT_MARKS):
             return folder
     return path.parent
 
@@ -144,7 +144,7 @@ class _Reader:
         compose_files = tuple(map(self._beside, shape.compose_files or ()))
         if mode != "process" and not compose_files:
             usual = (self._beside(f"{env_dir}/{name}") for name in COMPOSE_FILE_NAMES)
-            compose_files = tuple(path for path in usual if path.is_file())[:1]
+            compose_files = tuple(path for path in usual if is_file(path))[:1]
         return Entry(
             name=shape.esb_env,
             suites=tuple(dict.fromkeys(shape.suites)),
@@ -152,7 +152,7 @@ class _Reader:
             mode=mode,
             project=shape.esb_project,
             env_dir=self._beside(env_dir),
-            env_file=env_file if shape.env_file or env_file.exists() else None,
+            env_file=env_file if shape.env_file or exists(env_file) else None,
             env_vars=shape.env_vars,
             artifact_manifest=self._below_root(shape.artifact_manifest),
             config_dir=shape.config_dir,
@@ -244,6 +244,16 @@ def inside(path: Path, folder: Path) -> bool:
     """Tell whether `path` is `folder` or lies in it, whatever links lead there."""
     real, real_folder = os.path.realpath(path), os.path.realpath(folder)
     return real == real_folder or real.startswith(real_folder.rstrip(os.sep) + os.sep)
+
+
+def exists(path: Path) -> bool:
+    """Tell whether there is anything; what cannot be looked at, as with a name too long, is not there."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for some paths that a user can write
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether there is a file, as `exists` does."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for some paths that a user can write
 
 
 def _project(entry: Entry) -> str:

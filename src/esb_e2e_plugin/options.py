@@ -122,7 +122,7 @@ class Settings:
 
 def add_options(parser: pytest.Parser) -> None:
     """Register every option with its ini key in one group."""
-    group = parser.getgroup("esb", "edge serverless environments")
+    group = parser.getgroup("esb")
     for option in _OPTIONS:
         text = f"{option.help} [{option.variable}]"
         if option.default is not None:

@@ -363,12 +363,14 @@ def test_placeholders_of_a_config_dir_are_known_ones(load: Load) -> None:
     assert "'${ESB_EVN}' is no placeholder; expected ${ESB_PROJECT} or ${ESB_ENV}; did you mean" in message
 
 
-@pytest.mark.parametrize("kind", ["absent", "folder", "binary", "fifo"])
+@pytest.mark.parametrize("kind", ["absent", "folder", "binary", "fifo", "endless name"])
 def test_a_matrix_that_cannot_be_read_is_one_error(tmp_path: Path, kind: str) -> None:
     """Whatever lies at the path, the answer is one line about it."""
     path = tmp_path / "m.yaml"
     if kind == "folder":
         path.mkdir()
+    elif kind == "endless name":
+        path = tmp_path / ("x" * 300)
     elif kind == "binary":
         path.write_bytes(b"\xff\x00")
     elif kind == "fifo":
@@ -383,6 +385,7 @@ def test_a_matrix_that_cannot_be_read_is_one_error(tmp_path: Path, kind: str) ->
     ("entry", "message"),
     [
         ("{esb_env: a-local, suites: [gone]}", "FILE:3: suites.gone.targets[0]: "),
+        (f"{{esb_env: a-local, suites: [smoke], env_file: {'x' * 300}}}", "a-local: env_file: "),
         ("{esb_env: a-local, suites: [partly]}", "FILE:4: suites.partly.exclude[0]: "),
         ("{esb_env: a, suites: [smoke]}", "FILE:6: a: env_dir: "),
         (

@@ -225,7 +225,7 @@ def test_help_shows_one_group_with_every_option(pytester: pytest.Pytester) -> No
     """All options stand in the group, none takes an optional value, each names its variable."""
     pytester.makepyfile(only_options="from esb_e2e_plugin.options import add_options as pytest_addoption")
     result = pytester.runpytest_subprocess("-p", "no:esb_e2e", "-p", "only_options", "--help")
-    group = result.stdout.str().partition("edge serverless environments:")[2].partition("\n\n")[0]
+    group = result.stdout.str().partition("\nesb:\n")[2].partition("\n\n")[0]
     assert result.ret == 0
     for option in OPTIONS:
         assert option in group
