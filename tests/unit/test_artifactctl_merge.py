@@ -1,5 +1,6 @@
 """Merging runtime config: the contract's example, and what holds for any configs."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,56 @@ def test_merging_is_deterministic_associative_and_survives_a_round_trip(
         (output / name).write_bytes(content)
     again = runtime_config.read(output, output)
     assert merge.render(again) == expected
+
+
+_VALID: dict[str, Any] = {
+    "functions.yml": {
+        "defaults": {"environment": {"A": "1"}, "scaling": {"max_capacity": 2}, "timeout": 3},
+        "functions": {
+            "f": {
+                "image": "i",
+                "memory_size": 128,
+                "environment": {"B": "2"},
+                "scaling": {"min_capacity": 1},
+                "events": [{"schedule": {"rate": "rate(1 minute)", "input": {"x": 1}}}],
+            }
+        },
+    },
+    "routing.yml": {"routes": [{"path": "/a", "method": "GET", "function": "f"}]},
+    "resources.yml": {"resources": {"dynamodb": [{"TableName": "t"}], "s3": [{"BucketName": "b"}]}},
+}
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, inner in items for place in _places(inner, (*path, key)))]
+
+
+_wild_keys = _texts | st.integers() | st.booleans() | st.none()
+_wild = st.recursive(
+    _scalars | st.just(float("nan")),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_wild_keys, inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from([place for place in _places(_VALID) if len(place) > 1]), _wild)
+def test_no_value_at_any_place_of_the_runtime_config_causes_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: object
+) -> None:
+    """A runtime config with one value replaced is merged, or one line says what is wrong."""
+    data = copy.deepcopy(_VALID)
+    parent: Any = data
+    for key in place[:-1]:
+        parent = parent[key]
+    parent[place[-1]] = value
+    folder = tmp_path_factory.getbasetemp() / "fuzzed-config"
+    told = ""
+    try:
+        config = _config(folder, *data.values())
+        merge.check_references(config)
+        assert set(merge.render(config)) == set(_VALID)
+    except ArtifactError as error:
+        told = str(error)
+    assert told == "" or told.startswith(f"{folder}/")
+    assert told.isprintable()
