@@ -30,16 +30,17 @@ def test_request_id_is_new_for_each_request(esb_gateway: requests.Session) -> No
     assert len(ids) == 3
 
 
-def test_logs_of_gateway_and_function_share_the_trace(
+def test_logs_of_all_services_share_the_trace(
     esb_gateway: requests.Session, trace_id: str, esb_logs: EnvironmentLogs
 ) -> None:
-    """By its trace id a request is found in the log of the gateway and of the function, in full."""
+    """By its trace id a request is found in the logs of gateway, agent and function, in full."""
     esb_gateway.post("/api/echo", json={"message": "find me"})
     gateway = esb_logs.wait_for(trace_id=trace_id, service="gateway")
+    agent = esb_logs.wait_for(trace_id=trace_id, service="agent")
     function = esb_logs.wait_for(
         trace_id=trace_id, service="function", function="lambda-echo", contains="find me"
     )
-    for record in (*gateway, *function):
+    for record in (*gateway, *agent, *function):
         assert record["trace_id"] == trace_id
         assert record["timestamp"]
         assert record["level"]
