@@ -26,23 +26,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace], _Report] = arguments.run
+    report: _Report = {"command": arguments.command}
+    failure = None
     try:
-        report = run(arguments)
+        report |= {"ok": True, **run(arguments)}
     except ArtifactError as error:
-        if arguments.json:
-            _print_json({"command": arguments.command, "ok": False, "error": _error_report(error)})
-        print(f"{arguments.command} failed: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+        report |= {"ok": False, "error": _error_report(error)}
+        failure = str(error)
     except KeyboardInterrupt:
-        print(f"{arguments.command} failed: interrupted", file=sys.stderr)  # noqa: T201
-        return 130
-    if arguments.json:
-        _print_json({"command": arguments.command, "ok": True, **report})
-        return 0
-    for warning in report.get("warnings", ()):
-        print(f"{arguments.command} warning: {warning}", file=sys.stderr)  # noqa: T201
-    print(_summary(arguments.command, report))  # noqa: T201
-    return 0
+        return _failed(arguments.command, "interrupted", 130)
+    try:
+        _show(report, as_json=arguments.json)
+    except OSError as error:
+        # Python would try to flush once more at its end, and print a traceback.
+        sys.stdout = None
+        return _failed(arguments.command, failure or f"cannot print the result: {error.strerror}", 1)
+    return _failed(arguments.command, failure, 1) if failure is not None else 0
+
+
+def _failed(command: str, why: str, code: int) -> int:
+    print(f"{command} failed: {why}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _show(report: _Report, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report), flush=True)  # noqa: T201
+    elif report["ok"]:
+        for warning in report.get("warnings", ()):
+            print(f"{report['command']} warning: {warning}", file=sys.stderr)  # noqa: T201
+        print(_summary(report), flush=True)  # noqa: T201
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,14 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--out",
             metavar="DIR",
-            type=Path,
+            type=_path,
             required=True,
             help="the output folder: absent, empty, or written by an earlier run",
         )
     apply.add_argument(
         "--secret-env",
         metavar="FILE",
-        type=Path,
+        type=_path,
         help="lines NAME=value with the secrets that the artifacts require",
     )
     apply.add_argument(
@@ -89,9 +102,16 @@ def _command(
         name, help=description, description=f"{description.capitalize()}.", epilog=_EPILOG
     )
     command.set_defaults(run=run)
-    command.add_argument("--artifact", metavar="MANIFEST", type=Path, required=True, help="the artifact.yml")
+    command.add_argument("--artifact", metavar="MANIFEST", type=_path, required=True, help="the artifact.yml")
     command.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
     return command
+
+
+def _path(text: str) -> Path:
+    # An unset shell variable must not become the current folder.
+    if not text.strip():
+        raise argparse.ArgumentTypeError("may not be empty")
+    return Path(text)
 
 
 class _Version(argparse.Action):
@@ -133,7 +153,8 @@ def _apply(arguments: argparse.Namespace) -> _Report:
     return dataclasses.asdict(result)
 
 
-def _summary(command: str, report: _Report) -> str:
+def _summary(report: _Report) -> str:
+    command = report["command"]
     if "ids" in report:
         return f"{command}: ok: {', '.join(report['ids'])}"
     counts = ", ".join(f"{report[name]} {name}" for name in ("functions", "routes", "resources"))
@@ -148,10 +169,6 @@ def _error_report(error: ArtifactError) -> _Report:
         "line": error.line,
         "field": error.field,
     }
-
-
-def _print_json(report: _Report) -> None:
-    print(json.dumps(report))  # noqa: T201
 
 
 if __name__ == "__main__":

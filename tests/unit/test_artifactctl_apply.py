@@ -430,6 +430,22 @@ def test_usage_errors_exit_2_and_help_names_every_option() -> None:
     assert _run("--version").stdout.startswith("artifactctl ")
 
 
+def test_an_empty_path_is_a_usage_error_and_not_the_current_folder(tmp_path: Path) -> None:
+    """What an unset shell variable gives is refused before anything is looked at."""
+    failed = _run("apply", "--artifact", tmp_path / "artifact.yml", "--out", "")
+    assert failed.returncode == 2
+    assert "argument --out: may not be empty" in failed.stderr
+
+
+def test_a_result_that_cannot_be_printed_is_one_line_and_no_traceback(project: Project) -> None:
+    """A full disk behind stdout is told like any other failure."""
+    command = [sys.executable, "-m", "artifactctl.cli", "validate-id", "--artifact", str(project())]
+    with Path("/dev/full").open("w") as full:
+        failed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert failed.returncode == 1
+    assert failed.stderr == "validate-id failed: cannot print the result: No space left on device\n"
+
+
 def test_the_command_loads_only_what_it_needs() -> None:
     """Starting up imports neither the plugin nor anything heavy."""
     code = (

@@ -79,7 +79,7 @@ _CHAIN = b"x0: &x0 [1]\n" + b"".join(b"x%d: &x%d [*x%d]\n" % (i, i, i - 1) for i
         (b"a: 1\nb: \xff", "some.yml:2: is not UTF-8; save it as UTF-8"),
         ("a: ä".encode("utf-16"), "some.yml:1: is not UTF-8; save it as UTF-8"),
         (b"a: 1\nb: \0", r"some.yml:2: '\x00': character is not allowed in YAML"),
-        (b"a: b: c", "some.yml:1: is not valid YAML: mapping values are not allowed in this context"),
+        (b"a: b: c", "some.yml:1: is not valid YAML: mapping values are not allowed "),
         (b"a: *b", "some.yml:1: alias *b has no anchor before it"),
         (b"a: &a [*a]", "some.yml:1: alias *a contains itself"),
         (b"? &m <<\n: {}\nb: *m", "some.yml:3: alias *m stands for <<"),
