@@ -4,8 +4,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from artifactctl.errors import ArtifactError
-from artifactctl.manifest import load_manifest
 from esb_e2e_plugin.context import build_context, environment_paths
 from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
@@ -33,7 +31,6 @@ def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
     check_platform()
     for scenario in plan.scenarios:
         _check_mode(scenario)
-        _check_manifest(scenario)
         _check_variables(scenario, plan.root, environ)
         if settings.test_only:
             _check_running(scenario, plan.root)
@@ -62,22 +59,6 @@ def _check_mode(scenario: Scenario) -> None:
             f"{scenario.entry.mode} environments cannot be driven yet",
             expected="process",
             remedy="select another profile",
-        )
-
-
-def _check_manifest(scenario: Scenario) -> None:
-    entry = scenario.entry
-    if entry.artifact_manifest is None:
-        return
-    try:
-        manifest = load_manifest(entry.artifact_manifest)
-    except ArtifactError as error:
-        raise UserError(str(error)) from error
-    if manifest.mode != entry.mode:
-        raise entry.error(
-            "artifact_manifest",
-            f"{entry.artifact_manifest} is made for mode {manifest.mode!r}",
-            expected=f"artifacts for mode {entry.mode!r}",
         )
 
 

@@ -35,7 +35,6 @@ class Selection:
             note: what to do about tests that got no environment; empty where nothing needs to be said.
         """
         self._plan = plan
-        self._modes = {} if plan is None else {s.profile: s.entry.mode for s in plan.scenarios}
         self._named = named
         self.note = note
         self.deselected = 0
@@ -57,7 +56,7 @@ class Selection:
         if dropped:
             self.deselected += len(dropped)
             config.hook.pytest_deselected(items=dropped)
-        order = {name: index for index, name in enumerate(self._modes)}
+        order = {name: index for index, name in enumerate(self._plan.names if self._plan else ())}
         # Tests without an environment come first: they need not wait for anything.
         kept.sort(key=lambda item: order.get(environment_of(item) or "", -1))
         items[:] = kept
@@ -77,7 +76,7 @@ class Selection:
             allowed = {str(name).casefold() for name in mark.args}
             names = [name for name in names if name.casefold() in allowed]
         for mark in definition.iter_markers("esb_mode"):
-            names = [name for name in names if self._modes[name] in mark.args]
+            names = [name for name in names if self._plan.mode_of(name) in mark.args]
         return names
 
 

@@ -14,6 +14,8 @@ from esb_e2e_plugin.reporting.terminal import LiveTerminal
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
 from esb_e2e_plugin.session import OwnerSession, WorkerSession
 
+_OWNER = "esb_e2e_owner"
+
 
 def configure(config: pytest.Config) -> None:
     """Select the environments of a session that knows them before it collects.
@@ -47,7 +49,10 @@ def select_late(config: pytest.Config) -> Selection:
     """
     settings = read_settings(config, os.environ)
     if named := _named_tests(config):
-        return _select_named(config, settings, named)
+        selection = _select_named(config, settings, named)
+        if (owner := config.pluginmanager.get_plugin(_OWNER)) is not None:
+            owner.pytest_sessionstart()  # the hook was called before there was an owner
+        return selection
     try:
         return Selection(planner.plan(_matrix(config, settings), ["all"]), note="")
     except UserError as error:
@@ -75,7 +80,7 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan) -> None:
         # Before xdist's own configure looks: no worker is started where no test runs.
         config.option.dist, config.option.tx, config.option.numprocesses = "no", [], None
     terminal = config.stash.setdefault(TERMINAL, LiveTerminal(None))
-    config.pluginmanager.register(OwnerSession(config, settings, plan, terminal), "esb_e2e_owner")
+    config.pluginmanager.register(OwnerSession(config, settings, plan, terminal), _OWNER)
 
 
 def _join(config: pytest.Config) -> None:

@@ -16,6 +16,7 @@ class LiveTerminal:
         """Write to `descriptor`, or nowhere when it is None."""
         self._descriptor = descriptor
         self._lines: deque[str] = deque()
+        self._broken_at = 0
         self.reporter: Any = None
         self.wake: Callable[[], None] = lambda: None
 
@@ -31,10 +32,11 @@ class LiveTerminal:
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if self._descriptor is None or self.reporter is None:
             return
-        # A progress line of pytest's may be open: never write into it.
-        opened = "\n" if self.reporter._tw.width_of_current_line else ""  # noqa: SLF001
-        if opened:
-            self.reporter.currentfspath = None
+        # A progress line of pytest's may be open: never write into it, and let pytest begin a new one.
+        width = self.reporter._tw.width_of_current_line  # noqa: SLF001
+        opened = "\n" if width and width != self._broken_at else ""
+        self._broken_at = width
+        self.reporter.currentfspath = None
         os.write(self._descriptor, (opened + "".join(f"{line}\n" for line in lines)).encode(errors="replace"))
 
     def close(self) -> None:
