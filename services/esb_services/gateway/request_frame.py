@@ -36,7 +36,7 @@ class RequestFrame:
     def __init__(self, app: AsgiApp, metrics: RequestMetrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._in_flight = 0
+        self._in_flight: set[asyncio.Task[None] | None] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -44,10 +44,17 @@ class RequestFrame:
         """Wait until no request is in flight."""
         await self._idle.wait()
 
+    def cut(self) -> None:
+        """Answer the requests in flight with 503, now."""
+        for task in self._in_flight:
+            if task is not None:
+                task.cancel()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         started = time.perf_counter()
-        self._in_flight += 1
+        task = asyncio.current_task()
+        self._in_flight.add(task)
         self._idle.clear()
         info = RequestInfo(trace.Trace.accept(header(scope, b"x-amzn-trace-id")), trace.new_request_id())
         attach(scope, info)
@@ -59,12 +66,15 @@ class RequestFrame:
                 await respond(framed, 204, _PREFLIGHT)
             else:
                 await self._app(scope, receive, framed)
+        except asyncio.CancelledError:
+            if framed.status is None:
+                await respond_error(framed, 503, "the gateway is stopping")
         except Exception:
             logger.exception("request failed unexpectedly")
             if framed.status is None:
                 await respond_error(framed, 500, "Internal server error")
         finally:
-            self._in_flight -= 1
+            self._in_flight.discard(task)
             if not self._in_flight:
                 self._idle.set()
             self._account(scope, info, framed.status, time.perf_counter() - started)

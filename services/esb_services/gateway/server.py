@@ -133,6 +133,7 @@ class Gateway:
         self._functions.close()
         await self._background.cancel()
         await self._remove_workers()
+        self._app.cut()
         for server in servers:
             server.force_exit = True
         await asyncio.wait(serving, timeout=CLOSE_TIMEOUT)
