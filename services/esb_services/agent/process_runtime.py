@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import time
 import uuid
 from collections.abc import Mapping
@@ -34,6 +33,7 @@ from esb_services.agent.worker_process import HOST, MIB, Launch, WorkerProcess
 from esb_services.http1 import BodyTooLargeError, ProtocolError
 
 START_SECONDS = 30.0
+CLEAR_SECONDS = 10.0
 SAMPLE_SECONDS = 0.2
 MAX_LABEL = 63
 PASSED_ON = ("PATH", "LANG", "ESB_PROCESS_MARK")
@@ -69,7 +69,7 @@ class ProcessRuntime:
 
     def _clear(self) -> None:
         self._log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if left := procfs.signal_marked(f"{self._log_dir}/", signal.SIGKILL):
+        if left := procfs.kill_marked(f"{self._log_dir}/", CLEAR_SECONDS):
             _log.warning("ended %d processes that an earlier agent left", left)
         shutil.rmtree(self._log_dir / ".scratch", ignore_errors=True)
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,4 +99,17 @@ def signal_marked(prefix: str, number: signal.Signals) -> int:
                     hit += 1
             finally:
                 os.close(descriptor)
+    return hit
+
+
+def kill_marked(prefix: str, deadline: float) -> int:
+    """Kill processes by their mark until none is left, or for `deadline` seconds; return how many."""
+    hit = empty = 0
+    end = time.monotonic() + deadline
+    # a process shows no environment for an instant of its exec: only a second look is sure
+    while empty < 2 and time.monotonic() < end:
+        found = signal_marked(prefix, signal.SIGKILL)
+        hit += found
+        empty = 0 if found else empty + 1
+        time.sleep(0.005)
     return hit

@@ -1,10 +1,11 @@
 """What the agent is told by its environment."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from esb_services.variables import Variables
+from esb_services.variables import SettingError, Variables
 
 RUNTIMES = ("process",)
 
@@ -33,6 +34,7 @@ class Settings:
             SettingError: a variable is missing or wrong.
         """
         variables = Variables(environ)
+        _check_certificates(variables)
         return cls(
             project=variables.text("ESB_PROJECT", "the compose project's name, such as esb-e2e-local"),
             host=variables.text("BIND_ADDRESS", "an IP address to listen on", "0.0.0.0"),  # noqa: S104 - in a container
@@ -46,3 +48,22 @@ class Settings:
             log_dir=Path(variables.text("AGENT_LOG_DIR", "the path of a folder for the workers' output")),
             log_level=variables.log_level(),
         )
+
+
+def _check_certificates(variables: Variables) -> None:
+    """Refuse files that are no certificates; gRPC would only say that it cannot bind."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate, key = variables.file("AGENT_CERT_FILE"), variables.file("AGENT_KEY_FILE")
+    authority = variables.file("AGENT_CA_FILE")
+    try:
+        context.load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingError(
+            "AGENT_CERT_FILE", str(certificate), "a certificate for AGENT_KEY_FILE, in PEM"
+        ) from error
+    try:
+        context.load_verify_locations(authority)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingError(
+            "AGENT_CA_FILE", str(authority), "the certificate of an authority, in PEM"
+        ) from error

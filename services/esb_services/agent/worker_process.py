@@ -21,6 +21,7 @@ from esb_services.function_runtime.settings import ADDRESS, LIFELINE_FD, READY_F
 
 HOST = "127.0.0.1"
 MIB = 1024 * 1024
+REMOVAL_SECONDS = 5.0
 TAIL_BYTES = 16 * 1024
 TAIL_LINES = 10
 
@@ -136,9 +137,7 @@ class WorkerProcess:
 
     def _remove(self) -> None:
         """End processes that left the worker's group, and remove its scratch folder."""
-        deadline = time.monotonic() + 5
-        while procfs.signal_marked(self.launch.mark, signal.SIGKILL) and time.monotonic() < deadline:
-            pass
+        procfs.kill_marked(self.launch.mark, REMOVAL_SECONDS)
         shutil.rmtree(self.launch.scratch, ignore_errors=True)
 
     def _signal_group(self, number: signal.Signals) -> None:
@@ -215,14 +214,14 @@ class WorkerProcess:
     async def kill_if_too_large(self) -> bool:
         """Kill the worker if it holds, or one of its processes ever held, more memory than its limit."""
         limit = self.launch.memory_max
-        used = max(self.memory()) if limit and not self._ended.done() else 0
+        used = max(self.memory()) if limit and self._verdict is None else 0
         if used <= limit:
             return False
         verdict = (
             f"exceeded its memory limit of {limit // MIB} MiB (it used {used // MIB} MiB) and was killed"
         )
-        await self.kill(verdict)
         self._say(verdict)
+        await self.kill(verdict)
         return True
 
     def _say(self, verdict: str) -> None:

@@ -71,7 +71,7 @@ def _resource(kind: str, entry: object, path: Path, where: str) -> Resource:
         raise ResourcesError(f"{path}: {where}.{KINDS[kind]} is {name!r}; expected the resource's name")
     if kind == "s3" and (unknown := sorted(definition.keys() - BUCKET_KEYS)):
         raise ResourcesError(
-            f"{path}: {where} ({name}) has unknown key {unknown[0]}; expected {', '.join(sorted(BUCKET_KEYS))}"
+            f"{path}: {where} ({name}) has unknown key {unknown[0]}; known: {', '.join(sorted(BUCKET_KEYS))}"
         )
     return Resource(kind, name, definition)
 
