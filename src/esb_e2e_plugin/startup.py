@@ -7,7 +7,7 @@ import pytest
 from esb_e2e_plugin import planner, preflight
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.keys import SELECTION, TERMINAL, WORKERINPUT
-from esb_e2e_plugin.matrix import Matrix, load_matrix
+from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
 from esb_e2e_plugin.options import Settings, read_settings
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
@@ -104,7 +104,7 @@ def _replace_arguments(config: pytest.Config, settings: Settings, plan: Plan) ->
 def _checked_plan(config: pytest.Config, settings: Settings, names: tuple[str, ...]) -> Plan:
     matrix = _matrix(config, settings)
     plan = planner.plan(matrix, names, test_targets=settings.test_targets)
-    matrix.check_files(scenario.entry for scenario in plan.scenarios)
+    check_files(matrix, [scenario.entry for scenario in plan.scenarios])
     preflight.check(plan, settings, os.environ)
     return plan
 

@@ -14,7 +14,7 @@ import yaml
 
 from artifactctl.apply import apply
 from artifactctl.manifest import load_manifest
-from esb_e2e_plugin.matrix import load_matrix
+from esb_e2e_plugin.matrix import check_files, load_matrix
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "e2e/fixtures/template.e2e.yaml"
@@ -62,7 +62,7 @@ def test_matrix_is_valid_and_lists_the_shipped_environments() -> None:
     matrix = load_matrix(ROOT / "e2e/environments/test_matrix.yaml")
     names = [entry.name for entry in matrix.entries]
     assert names == ["e2e-local", "e2e-docker", "e2e-containerd", "e2e-firecracker"]
-    matrix.check_files([entry for entry in matrix.entries if entry.enabled])
+    check_files(matrix, [entry for entry in matrix.entries if entry.enabled])
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.parent.name)

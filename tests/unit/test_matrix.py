@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-import esb_e2e_plugin
 from artifactctl.identity import entry_id
+from esb_e2e_plugin import matrix as matrix_package
 from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.errors import EsbError, MatrixError, UserError
-from esb_e2e_plugin.matrix import Matrix, json_schema, load_matrix
+from esb_e2e_plugin.matrix import Matrix, check_files, json_schema, load_matrix
 
 SUITES = "suites:\n  smoke: {targets: [scenarios/smoke/]}\n  runtime: {targets: [scenarios/runtime]}\n"
 
@@ -426,7 +426,7 @@ def test_a_file_that_does_not_exist_or_fit_is_one_error(
     (project / "broken.yml").write_text("schema_version: 2\n")
     matrix = load(f"- {entry}\n", suites=suites)
     with pytest.raises(MatrixError) as raised:
-        matrix.check_files([])
+        check_files(matrix, [])
     assert message in re.sub(r"[^ ]*/test_matrix\.yaml", "FILE", str(raised.value))
     assert "\n" not in str(raised.value)
 
@@ -438,9 +438,9 @@ def test_files_of_disabled_entries_matter_only_when_they_are_named(load: Load, p
         "- {esb_env: local, suites: [smoke], artifact_manifest: artifact.yml, config_dir: out}\n"
         "- {esb_env: later, suites: [smoke], enabled: false}\n"
     )
-    matrix.check_files(matrix.select(["local"]))
+    check_files(matrix, matrix.select(["local"]))
     with pytest.raises(MatrixError, match="later: env_dir: "):
-        matrix.check_files(matrix.select(["later"]))
+        check_files(matrix, matrix.select(["later"]))
 
 
 def test_usual_files_of_an_environment_are_found(load: Load, project: Path) -> None:
@@ -452,21 +452,21 @@ def test_usual_files_of_an_environment_are_found(load: Load, project: Path) -> N
     matrix = load("- {esb_env: a, suites: [smoke]}\n")
     assert matrix.entries[0].compose_files == (folder / "docker-compose.yml",)
     assert matrix.entries[0].env_file == folder / ".env"
-    matrix.check_files([])
+    check_files(matrix, [])
 
 
 def test_the_shipped_matrix_is_right() -> None:
     """The repository's own matrix loads, and the files of its enabled entries exist."""
     path = Path(__file__).parents[2] / "e2e" / "environments" / "test_matrix.yaml"
     matrix = load_matrix(path)
-    matrix.check_files([])
+    check_files(matrix, [])
     names = ["e2e-local", "e2e-docker", "e2e-containerd", "e2e-firecracker"]
     assert [entry.name for entry in matrix.entries] == names
 
 
 def test_the_schema_that_ships_is_that_of_the_model() -> None:
     """Editors check a matrix against the same rules as the plugin."""
-    shipped = Path(str(esb_e2e_plugin.__file__)).with_name("test_matrix.schema.json")
+    shipped = Path(str(matrix_package.__file__)).with_name("test_matrix.schema.json")
     assert json.loads(shipped.read_text(encoding="utf-8")) == json_schema()
 
 

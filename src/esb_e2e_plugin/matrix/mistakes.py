@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from pydantic_core import ErrorDetails
 
 from artifactctl.errors import one_line, shown
-from esb_e2e_plugin.matrix_model import EntryShape, GatewayShape, MatrixShape, SuiteShape
+from esb_e2e_plugin.matrix.shape import EntryShape, GatewayShape, MatrixShape, SuiteShape
 
 Keys = tuple[str | int, ...]
 

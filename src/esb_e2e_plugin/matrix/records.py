@@ -1,13 +1,13 @@
-"""The matrix of environments: `test_matrix.yaml` as frozen records, its mistakes as one error."""
+"""The matrix as frozen records."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from esb_e2e_plugin.errors import MatrixError
 
@@ -197,39 +197,3 @@ class Matrix:
     def enabled(self) -> tuple[Entry, ...]:
         """The entries that `all` stands for."""
         return tuple(entry for entry in self.entries if entry.enabled)
-
-    def check_files(self, selected: Iterable[Entry]) -> None:
-        """Check that every file exists that the enabled and the selected entries name.
-
-        Raises:
-            MatrixError: One does not exist, or a manifest does not fit; the first by line.
-        """
-        from esb_e2e_plugin.matrix_files import first_mistake
-
-        checked = {entry.name: entry for entry in (*self.enabled, *selected)}
-        if (mistake := first_mistake(self, tuple(checked.values()))) is not None:
-            raise mistake
-
-
-def load_matrix(path: Path, root: Path | None = None) -> Matrix:
-    """Read the matrix; of the files that it names none is opened.
-
-    Args:
-        path: The file.
-        root: The project root; None for the nearest folder above the file with `.git` or `pyproject.toml`.
-
-    Raises:
-        MatrixError: The file does not exist or has a mistake; the first by line.
-    """
-    # pydantic is slow to import, and the records above are used where no matrix is read.
-    from esb_e2e_plugin.matrix_reader import read
-
-    return read(path, root)
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the file, as it ships in `test_matrix.schema.json`."""
-    from esb_e2e_plugin.matrix_model import MatrixShape
-
-    schema = MatrixShape.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -17,9 +17,9 @@ from pydantic_core import ErrorDetails
 from artifactctl import yaml_source
 from artifactctl.errors import ArtifactError
 from esb_e2e_plugin.errors import MatrixError
-from esb_e2e_plugin.matrix import COMPOSE_FILE_NAMES, Entry, Gateway, Matrix, Mode, Suite
-from esb_e2e_plugin.matrix_mistakes import Keys, explain, label
-from esb_e2e_plugin.matrix_model import EntryShape, MatrixShape, SuiteShape
+from esb_e2e_plugin.matrix.mistakes import Keys, explain, label
+from esb_e2e_plugin.matrix.records import COMPOSE_FILE_NAMES, Entry, Gateway, Matrix, Mode, Suite
+from esb_e2e_plugin.matrix.shape import EntryShape, MatrixShape, SuiteShape
 
 FIRECRACKER_RUNTIME = "aws.firecracker"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from artifactctl.errors import ArtifactError
 from artifactctl.manifest import Manifest, load_manifest
 from esb_e2e_plugin.errors import MatrixError
-from esb_e2e_plugin.matrix import COMPOSE_FILE_NAMES, Entry, Matrix, Suite
-from esb_e2e_plugin.matrix_reader import FIRECRACKER_RUNTIME, exists, inside, is_file
+from esb_e2e_plugin.matrix.reader import FIRECRACKER_RUNTIME, exists, inside, is_file
+from esb_e2e_plugin.matrix.records import COMPOSE_FILE_NAMES, Entry, Matrix, Suite
 
 _Mistake = tuple[int, MatrixError]
 
