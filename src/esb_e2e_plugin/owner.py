@@ -12,7 +12,8 @@ from enum import Enum, auto
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.errors import EsbError
 from esb_e2e_plugin.failure import CancelledError, EnvironmentFailedError, Failure
-from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner, Run
+from esb_e2e_plugin.lifecycle.run import Run
+from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner
 from esb_e2e_plugin.planner import Scenario
 
 _WATCH_SECONDS = 0.1

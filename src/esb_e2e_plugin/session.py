@@ -20,7 +20,7 @@ from esb_e2e_plugin.events import tail
 from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.keys import BRINGUP
 from esb_e2e_plugin.lifecycle.deploy import find_applier
-from esb_e2e_plugin.lifecycle.runner import Run
+from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.options import Settings
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan

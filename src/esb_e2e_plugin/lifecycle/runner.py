@@ -1,12 +1,10 @@
 """One environment from nothing to ready and back to nothing: `reset → compose → deploy`, then clean-up."""
 
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 from artifactctl.errors import ArtifactError
 from esb_e2e_plugin.context import RunContext, build_context, environment_paths
@@ -23,8 +21,8 @@ from esb_e2e_plugin.lifecycle.deploy import Artifacts, applied_digest, deploy
 from esb_e2e_plugin.lifecycle.driver import Driver
 from esb_e2e_plugin.lifecycle.health import probe
 from esb_e2e_plugin.lifecycle.process import ProcessDriver
+from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
-from esb_e2e_plugin.options import Settings
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.ports import PortBlock, PortLedger
 from esb_e2e_plugin.process_identity import ProcessIdentity
@@ -42,52 +40,6 @@ _FIXTURE_IMAGES = Path("e2e", "fixtures", "images", "lambda")
 _MOST_MOVES = 20
 
 _T = TypeVar("_T")
-
-
-class Hooks(Protocol):
-    """The project's own steps, called in the environment's thread."""
-
-    def deploy(self, environment: Environment, log: Callable[[str], None]) -> None:
-        """Run the project's part of the deploy phase."""
-
-    def ready(self, environment: Environment) -> None:
-        """Tell that tests may use the environment."""
-
-    def failed(self, environment: str, failure: Failure) -> None:
-        """Tell that the environment failed."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What all environments of one run share.
-
-    Attributes:
-        run_id: its id.
-        root: the project root.
-        host: the folder shared by all runs of this user, see `store.host_path`.
-        port_base: first host port that environments may use.
-        environ: the caller's environment variables.
-        settings: options.
-        applier: program that applies artifacts in place of the built-in applier.
-        commit: short id of the commit under test, or None.
-        ci: whether this is a CI run.
-        hooks: the project's own steps.
-        listener: receives environment and text of each line for the terminal, from any thread.
-        cancelled: set when the run gives up.
-    """
-
-    run_id: str
-    root: Path
-    host: Path
-    port_base: int
-    environ: Mapping[str, str]
-    settings: Settings
-    applier: Path | None
-    commit: str | None
-    ci: bool
-    hooks: Hooks
-    listener: Callable[[str, str], None]
-    cancelled: threading.Event
 
 
 class EnvironmentRunner:

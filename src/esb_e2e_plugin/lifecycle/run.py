@@ -1,0 +1,57 @@
+"""What all environments of one run share."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.failure import Failure
+from esb_e2e_plugin.options import Settings
+
+
+class Hooks(Protocol):
+    """The project's own steps, called in the environment's thread."""
+
+    def deploy(self, environment: Environment, log: Callable[[str], None]) -> None:
+        """Run the project's part of the deploy phase."""
+
+    def ready(self, environment: Environment) -> None:
+        """Tell that tests may use the environment."""
+
+    def failed(self, environment: str, failure: Failure) -> None:
+        """Tell that the environment failed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all environments of one run share.
+
+    Attributes:
+        run_id: its id.
+        root: the project root.
+        host: the folder shared by all runs of this user, see `store.host_path`.
+        port_base: first host port that environments may use.
+        environ: the caller's environment variables.
+        settings: options.
+        applier: program that applies artifacts in place of the built-in applier.
+        commit: short id of the commit under test, or None.
+        ci: whether this is a CI run.
+        hooks: the project's own steps.
+        listener: receives environment and text of each line for the terminal, from any thread.
+        cancelled: set when the run gives up.
+    """
+
+    run_id: str
+    root: Path
+    host: Path
+    port_base: int
+    environ: Mapping[str, str]
+    settings: Settings
+    applier: Path | None
+    commit: str | None
+    ci: bool
+    hooks: Hooks
+    listener: Callable[[str, str], None]
+    cancelled: threading.Event
