@@ -1,0 +1,59 @@
+"""What the agent reads about processes, and that its kills hit marked processes only."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from esb_services.agent import procfs
+
+from tests.services.service_process import PATIENCE, eventually
+
+HOLD = "import sys; sys.stdin.read()"
+
+
+def test_only_processes_with_the_mark_are_killed(tmp_path: Path) -> None:
+    """A process with another mark, or with the mark elsewhere in its environment, lives on."""
+    environments = [
+        {procfs.MARK: f"{tmp_path}/a/"},
+        {procfs.MARK: f"{tmp_path}/ab/"},
+        {"OTHER": f"{procfs.MARK}={tmp_path}/a/"},
+    ]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", HOLD], env=env, stdin=subprocess.PIPE) for env in environments
+    ]
+    try:
+        eventually(lambda: procfs.mark_of(processes[0].pid), "the first process has its mark")
+        eventually(lambda: procfs.mark_of(processes[1].pid), "the second process has its mark")
+        assert procfs.kill_marked(f"{tmp_path}/a/", PATIENCE) == 1
+        assert processes[0].wait(PATIENCE) == -signal.SIGKILL
+        assert [process.poll() for process in processes[1:]] == [None, None]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def test_a_tree_holds_grandchildren_and_their_memory() -> None:
+    """Descendants of a process are found and measured with it."""
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLD!r}])"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as parent:
+        eventually(lambda: len(procfs.tree(parent.pid)) == 2, "the child runs")
+        tree = procfs.tree(parent.pid)
+        alone, both = procfs.memory([parent.pid]), procfs.memory(tree)
+        assert 0 < alone.current < both.current
+        assert both.peak >= alone.peak > 0
+        assert procfs.cpu_ns(tree) >= procfs.cpu_ns([parent.pid]) >= 0
+        parent.communicate()
+
+
+def test_a_process_that_is_gone_counts_nothing() -> None:
+    """Measuring never fails because a process has just ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait(PATIENCE)
+    assert procfs.memory([process.pid]) == procfs.Memory(0, 0)
+    assert procfs.cpu_ns([process.pid]) == 0
+    assert procfs.mark_of(process.pid) is None
+    assert procfs.tree(process.pid) == [process.pid]
+    assert procfs.mark_of(os.getpid()) is None
