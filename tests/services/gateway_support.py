@@ -30,6 +30,7 @@ from esb_services.agent.v1 import agent_pb2_grpc as pb_grpc
 USER, PASSWORD, API_KEY = "tester", "correct horse", "key-1"
 JWT_KEY = "0123456789abcdef0123456789abcdef"
 PROJECT = "esb-gateway-test"
+AUTH_VARIABLES = ("AUTH_USER", "AUTH_PASS", "X_API_KEY", "JWT_SECRET_KEY")
 DEADLINE = 20.0
 
 T = TypeVar("T")
@@ -134,6 +135,24 @@ def function_error(kind: str, message: str) -> Reply:
 
 
 Handler = Callable[[Call], Any]
+
+
+class Gate:
+    """A handler whose calls wait until the test lets them go."""
+
+    def __init__(self) -> None:
+        self._open = threading.Semaphore(0)
+        self.waiting = 0
+
+    def __call__(self, call: Call) -> Any:
+        """Wait, then answer with the worker's id."""
+        self.waiting += 1
+        assert self._open.acquire(timeout=DEADLINE)
+        return {"worker": call.worker.id, "event": call.event}
+
+    def let_go(self, count: int = 1) -> None:
+        """Let `count` calls end, now or later."""
+        self._open.release(count)
 
 
 class FakeAgent(pb_grpc.AgentServiceServicer):

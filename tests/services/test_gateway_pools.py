@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.services.gateway_support import DEADLINE, Call, Refusal, Stack, Together, eventually, stack
+from tests.services.gateway_support import DEADLINE, Call, Gate, Refusal, Stack, Together, eventually, stack
 
 
 @pytest.fixture
@@ -20,24 +20,6 @@ def esb(tmp_path: Path) -> Iterator[Stack]:
     """A gateway, not started yet, beside its fake agent."""
     with stack(tmp_path, CIRCUIT_BREAKER_THRESHOLD="100") as esb:
         yield esb
-
-
-class Gate:
-    """A handler whose calls wait until the test lets them go."""
-
-    def __init__(self) -> None:
-        self._open = threading.Semaphore(0)
-        self.waiting = 0
-
-    def __call__(self, call: Call) -> Any:
-        """Wait, then answer with the worker's id."""
-        self.waiting += 1
-        assert self._open.acquire(timeout=DEADLINE)
-        return {"worker": call.worker.id, "event": call.event}
-
-    def let_go(self, count: int = 1) -> None:
-        """Let `count` calls end, now or later."""
-        self._open.release(count)
 
 
 def test_a_worker_is_started_once_and_reused(esb: Stack) -> None:
