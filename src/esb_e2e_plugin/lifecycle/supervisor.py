@@ -89,7 +89,7 @@ class Supervisor:
     def start(self, command: Command) -> None:
         """Start a process; its output goes to `<logs>/<name>.log`."""
         self._journal.event("command.started", command=list(command.argv), service=command.name)
-        self._journal.line("esb", f"$ {' '.join(command.argv)}")
+        self._journal.line("esb", f"{command.name}: $ {' '.join(command.argv)}")
         output = os.open(
             self.log_of(command.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )

@@ -10,6 +10,8 @@ import pytest
 from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.owner import Outcome
 
+_WIDEST = 240  # a service may log a whole document in one line; the log file has it all
+
 
 def write_summary(
     reporter: pytest.TerminalReporter, outcomes: Mapping[str, Outcome], logs: Mapping[str, Path]
@@ -29,33 +31,44 @@ def write_summary(
 
 def _write_failure(reporter: pytest.TerminalReporter, failure: Failure, outcome: Outcome, log: Path) -> None:
     reporter.write_sep("=", f"Failed: {failure.environment} > {failure.phase}", red=True, bold=True)
-    reporter.write_line(f"cause:     {failure.cause}")
+    reporter.write_line(f"cause:     {_clipped(failure.cause)}")
     if failure.remedy:
         reporter.write_line(f"remedy:    {failure.remedy}")
     if failure.service_lines:
         reporter.write_line(f"last lines of {failure.service}:")
         for line in failure.service_lines:
-            reporter.write_line(f"  {readable(line)}")
+            reporter.write_line(f"  {_clipped(readable(line))}")
     if outcome.tail:
         reporter.write_line(f"last {len(outcome.tail)} lines of {log}:")
         for line in outcome.tail:
-            reporter.write_line(f"  {line}")
+            head, separator, rest = line.partition("] ")
+            reporter.write_line(f"  {_clipped(head + separator + readable(rest, clock=False))}")
     reporter.write_line(f"log:       {log}")
     target = f' "{failure.test}"' if failure.test else ""
     reporter.write_line(f"reproduce: pytest --esb-profile {outcome.profile}{target}")
 
 
-def readable(line: str) -> str:
-    """Return a structured log line as `time LEVEL message`, with its exception; any other line as it is."""
+def readable(line: str, *, clock: bool = True) -> str:
+    """Return a structured log line as `time LEVEL message`, with its exception; any other line as it is.
+
+    Args:
+        line: the line.
+        clock: whether to show the time.
+    """
     record = _record(line)
     if record is None or "message" not in record:
         return line
-    clock = str(record.get("timestamp", ""))[11:23]
+    time = str(record.get("timestamp", ""))[11:23] if clock else ""
     exception = record.get("exception") or record.get("stackTrace") or ""
     if isinstance(exception, list):
         exception = "".join(map(str, exception))
-    text = f"{clock} {record.get('level', '')} {record['message']}".strip()
+    text = f"{time} {record.get('level', '')} {record['message']}".strip()
     return f"{text}\n    {str(exception).strip()}".rstrip().replace("\n", "\n    ")
+
+
+def _clipped(text: str) -> str:
+    lines = (line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in text.splitlines())
+    return "\n".join(lines)
 
 
 def guilty_log(logs: Path, since: float, until: float) -> tuple[str, Path] | None:
