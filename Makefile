@@ -1,0 +1,68 @@
+# One command each to set up, run, test, check and measure; `make` lists them.
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+# The interpreter of a new environment; empty: the newest one on PATH that fits.
+PYTHON ?=
+# Environments of the matrix, separated by commas; `all` for every enabled one.
+PROFILE ?= e2e-local
+# More arguments for pytest.
+ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+# A copied checkout must not use the environment of its original: stamps belong to one folder.
+FOLDER := $(shell pwd -P | cksum | cut -d ' ' -f 1)
+REQUIREMENTS := $(VENV)/.requirements-$(FOLDER)
+READY := $(VENV)/.ready-$(FOLDER)
+
+.PHONY: help setup e2e test lint lint-code lint-format lint-types lint-stubs bench requirements proto clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## Make .venv with the pinned requirements (PYTHON=python3.x)
+
+$(REQUIREMENTS): requirements/dev.txt
+	@sh scripts/venv.sh $(VENV) $(PYTHON)
+	@$(RUN) -m pip install --quiet --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(READY): $(REQUIREMENTS) pyproject.toml services/pyproject.toml
+	@$(RUN) -m pip install --quiet --no-deps --no-build-isolation --editable . --editable services
+	@$(RUN) -m pip check
+	@touch $@
+
+e2e: $(READY) ## Bring up PROFILE=e2e-local (a comma list, or all) and run its scenarios (ARGS=...)
+	$(RUN) -m pytest -p esb_e2e --esb-profile $(PROFILE) -n auto $(ARGS)
+
+test: $(READY) ## Run the project's own tests (ARGS=...)
+	$(RUN) -m pytest -n auto --dist worksteal $(ARGS)
+
+lint: lint-code lint-format lint-types lint-stubs ## Check code, format, types and generated stubs
+
+lint-code: $(READY)
+	$(RUN) -m ruff check .
+
+lint-format: $(READY)
+	$(RUN) -m ruff format --check .
+
+lint-types: $(READY)
+	$(RUN) -m mypy
+
+lint-stubs: $(READY)
+	$(RUN) scripts/proto.py --check
+
+bench: $(READY) ## Measure how fast things are, against the targets
+	$(RUN) -m benchmarks
+
+requirements: ## Pin requirements/dev.txt anew; UPGRADE=1 takes the newest versions
+	@sh scripts/requirements.sh $(if $(UPGRADE),--upgrade)
+
+proto: $(READY) ## Generate the gRPC stubs from agent.proto
+	$(RUN) scripts/proto.py
+
+clean: ## Remove .venv, caches and build output; environments that were kept stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist services/dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
