@@ -30,6 +30,7 @@ from esb_e2e_plugin.selection import environment_of
 from esb_e2e_plugin.store import host_path
 
 _GUILTY_LINES = 20
+_CLOCK_SLACK = 1.0  # runtime clients log whole seconds
 
 
 class OwnerSession:
@@ -191,7 +192,7 @@ class OwnerSession:
         crash = getattr(report.longrepr, "reprcrash", None)
         message = (getattr(crash, "message", None) or str(report.longrepr)).strip().splitlines()
         paths = environment_paths(scenario, self._plan.root)
-        guilty = guilty_log(paths.logs, report.start, report.stop)
+        guilty = guilty_log(paths.logs, report.start - _CLOCK_SLACK, report.stop)
         lines = tail(guilty[1], _GUILTY_LINES) if guilty else ()
         return Failure(
             scenario.name,
