@@ -77,8 +77,8 @@ class Answer:
     body: bytes
 
 
-class AgentClient(Protocol):
-    """The agent as the gateway sees it."""
+class WorkerSource(Protocol):
+    """What a pool needs of the agent."""
 
     async def connected(self, within: float) -> None:
         """Wait until the agent can be called; raise AgentUnreachableError after `within` seconds."""
@@ -88,6 +88,10 @@ class AgentClient(Protocol):
 
     async def destroy(self, worker_id: str) -> None:
         """Remove a worker; raise AgentError when the agent did not."""
+
+
+class AgentClient(WorkerSource, Protocol):
+    """The agent as the gateway sees it."""
 
     async def workers(self) -> list[WorkerRecord]:
         """Return this gateway's workers, also those of its earlier lives, or raise AgentError."""

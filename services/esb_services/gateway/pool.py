@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from esb_services.gateway.agent_client import AgentClient, AgentError
+from esb_services.gateway.agent_client import AgentError, WorkerSource
 from esb_services.gateway.config import FunctionConfig
 
 logger = logging.getLogger("esb.gateway.pool")
@@ -61,7 +61,7 @@ class Pool:
         spawn: runs a coroutine as a background task.
     """
 
-    def __init__(self, function: FunctionConfig, agent: AgentClient, spawn: Spawn) -> None:
+    def __init__(self, function: FunctionConfig, agent: WorkerSource, spawn: Spawn) -> None:
         self.function = function
         self._agent = agent
         self._spawn = spawn
