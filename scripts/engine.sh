@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Installs and starts a Docker engine on a Debian machine that has none. Where `docker info` answers, it does nothing.
+#   bash scripts/engine.sh
+# Debian 12 has no Compose v2, so the engine comes from the next release, through a second, low-priority source.
+set -euo pipefail
+
+readonly PACKAGES=(docker.io docker-cli docker-compose docker-buildx containerd)
+readonly HELPERS=(iptables runc mmdebstrap docker-registry)
+readonly OUTPUT=/var/log/esb-dockerd.log
+readonly LOCK=/run/lock/esb-engine.lock
+readonly START_SECONDS=60
+readonly SOURCE=/etc/apt/sources.list.d/esb-engine.sources
+readonly PIN=/etc/apt/preferences.d/esb-engine
+
+fail() {
+    printf 'engine: %s\n' "$*" >&2
+    exit 1
+}
+
+answers() {
+    command -v docker >/dev/null && timeout 20 docker info --format '{{.ServerVersion}}' >/dev/null 2>&1
+}
+
+complete() {
+    command -v dockerd >/dev/null && docker compose version >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1 &&
+        command -v mmdebstrap docker-registry >/dev/null
+}
+
+next_release_source() {
+    # The machine's own mirror, without its security archive; no host name is written here.
+    local own=/etc/apt/sources.list.d/debian.sources
+    if [[ -r $own ]]; then
+        awk -v RS='' '!/security/ && /(^|\n)Types: *deb/ { print; exit }' "$own" |
+            sed -E 's/^Suites:.*/Suites: trixie/; s/^Components:.*/Components: main/; /^#/d'
+    elif [[ -r /etc/apt/sources.list ]]; then
+        awk '$1 == "deb" && !/security/ {
+            sub(/^deb +(\[[^]]*\] *)?/, ""); print "Types: deb\nURIs: " $1 "\nSuites: trixie\nComponents: main"; exit
+        }' /etc/apt/sources.list
+    fi
+}
+
+apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >>"$INSTALL_OUTPUT" 2>&1 || {
+        tail -n 20 "$INSTALL_OUTPUT" >&2
+        fail "apt-get $1 failed (above: its last lines)"
+    }
+}
+
+install_packages() {
+    local release names=()
+    # shellcheck source=/dev/null
+    release=$(. /etc/os-release 2>/dev/null && printf '%s' "${VERSION_CODENAME:-}")
+    case "$release" in
+    bookworm)
+        next_release_source >"$SOURCE.new"
+        [[ -s $SOURCE.new ]] || fail "no Debian source found below /etc/apt; add one, or install Docker yourself"
+        mv "$SOURCE.new" "$SOURCE"
+        printf 'Package: *\nPin: release n=trixie\nPin-Priority: 100\n' >"$PIN"
+        names=("${PACKAGES[@]/%//trixie}")
+        ;;
+    trixie | forky | sid) names=("${PACKAGES[@]}") ;;
+    *) fail "installs on Debian 12 and later only, this is '${release:-unknown}'; install Docker with Compose v2 and buildx" ;;
+    esac
+    INSTALL_OUTPUT=$(mktemp)
+    trap 'rm -f "$INSTALL_OUTPUT"' EXIT
+    apt update
+    apt install --no-install-recommends --yes "${names[@]}" "${HELPERS[@]}"
+}
+
+start() {
+    # An own session and no inherited lock: it outlives this script, and the lock does not outlive us.
+    setsid dockerd --host unix:///var/run/docker.sock >>"$OUTPUT" 2>&1 </dev/null 9>&- &
+    local pid=$! deadline=$((SECONDS + START_SECONDS))
+    until answers; do
+        if ! kill -0 "$pid" 2>/dev/null || ((SECONDS >= deadline)); then
+            tail -n 20 "$OUTPUT" >&2
+            fail "dockerd did not answer within $START_SECONDS s, or ended (above: the end of $OUTPUT)"
+        fi
+        sleep 0.2
+    done
+}
+
+main() {
+    answers && return
+    case "${DOCKER_HOST:-unix:///var/run/docker.sock}" in
+    unix:///var/run/docker.sock | unix:///run/docker.sock) ;;
+    *) fail "the engine at DOCKER_HOST=$DOCKER_HOST does not answer; start it, or unset DOCKER_HOST" ;;
+    esac
+    ((EUID == 0)) || fail "no engine answers, and only root can install and start one; run: sudo make engine"
+    exec 9>"$LOCK"
+    flock --wait 600 9 || fail "another 'make engine' holds $LOCK for 10 minutes; end it"
+    answers && return
+    complete || install_packages
+    start
+    printf 'engine: %s\n' "$(docker version --format 'Docker {{.Server.Version}}')"
+}
+
+main
