@@ -2,11 +2,14 @@
 
 import json
 import uuid
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from mypy_boto3_dynamodb import DynamoDBClient
-from mypy_boto3_s3 import S3Client
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
 
 RUNTIMES = ("python",)
 
@@ -21,7 +24,7 @@ def test_connectivity_echo(esb_gateway: requests.Session, runtime: str) -> None:
 
 
 def test_connectivity_dynamodb_put(
-    esb_gateway: requests.Session, esb_dynamodb: DynamoDBClient, runtime: str
+    esb_gateway: requests.Session, esb_dynamodb: "DynamoDBClient", runtime: str
 ) -> None:
     """What a function puts into the table is in the table."""
     key = f"smoke-{uuid.uuid4()}"
@@ -33,7 +36,7 @@ def test_connectivity_dynamodb_put(
     assert item == {"id": {"S": key}, "value": {"S": "kept"}}
 
 
-def test_connectivity_s3_put(esb_gateway: requests.Session, esb_s3: S3Client, runtime: str) -> None:
+def test_connectivity_s3_put(esb_gateway: requests.Session, esb_s3: "S3Client", runtime: str) -> None:
     """What a function puts into the bucket is in the bucket."""
     place = {"bucket": "e2e-test-bucket", "key": f"smoke/{uuid.uuid4()}"}
     request = {"action": "s3_put", **place, "content": "kept"}

@@ -1,11 +1,13 @@
 """The life of an item, seen by a function and by a client."""
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from mypy_boto3_dynamodb import DynamoDBClient
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 TABLE = "e2e-test-table"
 
@@ -39,7 +41,7 @@ def test_put_get_is_the_default(esb_gateway: requests.Session) -> None:
 
 
 def test_client_reads_what_a_function_wrote(
-    esb_gateway: requests.Session, esb_dynamodb: DynamoDBClient
+    esb_gateway: requests.Session, esb_dynamodb: "DynamoDBClient"
 ) -> None:
     """Functions and tests see the same table."""
     item_id = _call(esb_gateway, action="put", value="shared")["item_id"]
@@ -48,7 +50,7 @@ def test_client_reads_what_a_function_wrote(
 
 
 def test_function_reads_what_a_client_wrote(
-    esb_gateway: requests.Session, esb_dynamodb: DynamoDBClient
+    esb_gateway: requests.Session, esb_dynamodb: "DynamoDBClient"
 ) -> None:
     """The same, the other way round."""
     item_id = str(uuid.uuid4())
@@ -69,7 +71,7 @@ def test_bad_request_is_400(esb_gateway: requests.Session, body: dict[str, str])
     assert answer.json()["error"]
 
 
-def test_table_is_what_the_template_says(esb_dynamodb: DynamoDBClient) -> None:
+def test_table_is_what_the_template_says(esb_dynamodb: "DynamoDBClient") -> None:
     """Key, type and billing of the table are those of the template."""
     table = esb_dynamodb.describe_table(TableName=TABLE)["Table"]
     assert table["TableStatus"] == "ACTIVE"

@@ -1,11 +1,13 @@
 """The life of an object and of a bucket, seen by a function and by a client."""
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from mypy_boto3_s3 import S3Client
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 BUCKET = "e2e-test-bucket"
 
@@ -49,7 +51,7 @@ def test_round_trip_is_the_default(esb_gateway: requests.Session) -> None:
 
 
 def test_client_reads_what_a_function_wrote(
-    esb_gateway: requests.Session, esb_s3: S3Client, prefix: str
+    esb_gateway: requests.Session, esb_s3: "S3Client", prefix: str
 ) -> None:
     """Functions and tests see the same bucket."""
     _call(esb_gateway, action="put", bucket=BUCKET, key=prefix, body="shared")
@@ -57,14 +59,14 @@ def test_client_reads_what_a_function_wrote(
 
 
 def test_function_reads_what_a_client_wrote(
-    esb_gateway: requests.Session, esb_s3: S3Client, prefix: str
+    esb_gateway: requests.Session, esb_s3: "S3Client", prefix: str
 ) -> None:
     """The same, the other way round."""
     esb_s3.put_object(Bucket=BUCKET, Key=prefix, Body=b"from outside")
     assert _call(esb_gateway, action="get", bucket=BUCKET, key=prefix)["content"] == "from outside"
 
 
-def test_function_creates_a_bucket(esb_gateway: requests.Session, esb_s3: S3Client) -> None:
+def test_function_creates_a_bucket(esb_gateway: requests.Session, esb_s3: "S3Client") -> None:
     """A bucket that a function makes is one like any other."""
     bucket = f"made-{uuid.uuid4()}"
     _call(esb_gateway, action="create_bucket", bucket=bucket)
@@ -72,7 +74,7 @@ def test_function_creates_a_bucket(esb_gateway: requests.Session, esb_s3: S3Clie
     esb_s3.delete_bucket(Bucket=bucket)
 
 
-def test_bucket_forgets_after_a_week(esb_s3: S3Client) -> None:
+def test_bucket_forgets_after_a_week(esb_s3: "S3Client") -> None:
     """The bucket has the life-cycle rule of the template: seven days."""
     rules = esb_s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
     assert [(rule["Status"], rule["Expiration"]["Days"]) for rule in rules] == [("Enabled", 7)]

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mypy_boto3_dynamodb import DynamoDBClient
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
-def test_schedule_runs_its_function(esb_dynamodb: DynamoDBClient, eventually: Callable[..., Any]) -> None:
+def test_schedule_runs_its_function(esb_dynamodb: "DynamoDBClient", eventually: Callable[..., Any]) -> None:
     """A minute after the deployment the scheduled function has left its note, with the schedule's input."""
 
     def note() -> dict[str, Any]:

@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from mypy_boto3_lambda import LambdaClient
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 TakeTurn = Callable[[str], None]
 Workers = Callable[[str], set[str]]
 
 
-def _function_error(client: LambdaClient, **event: object) -> dict[str, Any]:
+def _function_error(client: "LambdaClient", **event: object) -> dict[str, Any]:
     answer = client.invoke(FunctionName="lambda-errors", Payload=json.dumps(event))
     assert answer["StatusCode"] == 200
     assert answer["FunctionError"] == "Unhandled"
@@ -20,7 +22,7 @@ def _function_error(client: LambdaClient, **event: object) -> dict[str, Any]:
     return error
 
 
-def test_exception_has_type_message_and_stack(esb_lambda: LambdaClient, take_turn: TakeTurn) -> None:
+def test_exception_has_type_message_and_stack(esb_lambda: "LambdaClient", take_turn: TakeTurn) -> None:
     """An exception that a handler lets out is reported in AWS's shape, with the handler's own lines."""
     take_turn("lambda-errors")
     error = _function_error(esb_lambda, action="raise", text="exactly this")
@@ -29,7 +31,7 @@ def test_exception_has_type_message_and_stack(esb_lambda: LambdaClient, take_tur
     assert "_raise" in error["stackTrace"][-1]
 
 
-def test_answer_that_is_not_json_is_a_marshal_error(esb_lambda: LambdaClient, take_turn: TakeTurn) -> None:
+def test_answer_that_is_not_json_is_a_marshal_error(esb_lambda: "LambdaClient", take_turn: TakeTurn) -> None:
     """A handler must return what JSON can say."""
     take_turn("lambda-errors")
     error = _function_error(esb_lambda, action="not_json")
@@ -38,7 +40,7 @@ def test_answer_that_is_not_json_is_a_marshal_error(esb_lambda: LambdaClient, ta
 
 
 def test_missing_key_in_the_event_is_the_functions_error(
-    esb_lambda: LambdaClient, take_turn: TakeTurn
+    esb_lambda: "LambdaClient", take_turn: TakeTurn
 ) -> None:
     """An event that the handler cannot work with fails the invocation, not the worker."""
     take_turn("lambda-errors")
@@ -46,7 +48,7 @@ def test_missing_key_in_the_event_is_the_functions_error(
 
 
 def test_exception_keeps_the_worker(
-    esb_lambda: LambdaClient,
+    esb_lambda: "LambdaClient",
     take_turn: TakeTurn,
     workers: Workers,
 ) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
-from mypy_boto3_s3 import S3Client
 
 from esb_e2e_plugin.fixtures.logs import EnvironmentLogs
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def _image(gateway: requests.Session, **request: Any) -> Any:
@@ -42,7 +44,7 @@ def test_image_function_starts_another_and_goes_on(
     )
 
 
-def test_image_function_keeps_an_object(esb_gateway: requests.Session, esb_s3: S3Client) -> None:
+def test_image_function_keeps_an_object(esb_gateway: requests.Session, esb_s3: "S3Client") -> None:
     """An image function reads back what it wrote, and so does a client."""
     place = {"bucket": "e2e-test-bucket", "key": f"image/{uuid.uuid4()}"}
     stored = _image(esb_gateway, action="s3_roundtrip", **place, content="ünïcode")["s3"]
