@@ -17,7 +17,7 @@ FOLDER := $(shell pwd -P | cksum | cut -d ' ' -f 1)
 REQUIREMENTS := $(VENV)/.requirements-$(FOLDER)
 READY := $(VENV)/.ready-$(FOLDER)
 
-.PHONY: help setup e2e test lint lint-code lint-format lint-types lint-stubs bench requirements proto clean
+.PHONY: help setup e2e test lint lint-code lint-format lint-types lint-stubs bench engine requirements proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,9 @@ lint-stubs: $(READY)
 
 bench: $(READY) ## Measure how fast things are, against the targets
 	$(RUN) -m benchmarks
+
+engine: ## Install and start a Docker engine where none answers (Debian, root)
+	@bash scripts/engine.sh
 
 requirements: ## Pin requirements/dev.txt anew; UPGRADE=1 takes the newest versions
 	@sh scripts/requirements.sh $(if $(UPGRADE),--upgrade)
