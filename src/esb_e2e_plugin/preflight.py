@@ -4,6 +4,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from artifactctl import secrets
+from artifactctl.errors import ArtifactError
+from artifactctl.manifest import load_manifest
 from esb_e2e_plugin.context import build_context, environment_paths
 from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
@@ -31,6 +34,7 @@ def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
     check_platform()
     for scenario in plan.scenarios:
         _check_mode(scenario)
+        _check_secrets(scenario)
         _check_variables(scenario, plan.root, environ)
         if settings.test_only:
             _check_running(scenario, plan.root)
@@ -60,6 +64,17 @@ def _check_mode(scenario: Scenario) -> None:
             expected="process",
             remedy="select another profile",
         )
+
+
+def _check_secrets(scenario: Scenario) -> None:
+    entry = scenario.entry
+    try:
+        if entry.artifact_manifest is not None:
+            secrets.check(load_manifest(entry.artifact_manifest), entry.secret_env_file)
+    except ArtifactError as error:
+        raise UserError(str(error)) from error
+    if entry.secret_env_file is not None:
+        read_env_file(entry.secret_env_file)  # its values are hidden later, so it must be readable
 
 
 def _check_variables(scenario: Scenario, root: Path, environ: Mapping[str, str]) -> None:

@@ -64,6 +64,8 @@ class EnvironmentRunner:
         self._attached = False
         _make_folders(paths)
         self.journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener)
+        if scenario.entry.secret_env_file is not None:
+            self.journal.redact.add(read_env_file(scenario.entry.secret_env_file).values())
         self.journal.event("run.started", profile=scenario.profile)
         mark = _mark(paths)
         self._supervisor = Supervisor(mark, paths.run, paths.logs, self.journal)
