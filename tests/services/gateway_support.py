@@ -29,7 +29,7 @@ from esb_services.agent.v1 import agent_pb2_grpc as pb_grpc
 
 USER, PASSWORD, API_KEY = "tester", "correct horse", "key-1"
 JWT_KEY = "0123456789abcdef0123456789abcdef"
-PROJECT = "esb-gateway-test"
+PROJECT, RUN_ID = "esb-gateway-test", "run-1"
 AUTH_VARIABLES = ("AUTH_USER", "AUTH_PASS", "X_API_KEY", "JWT_SECRET_KEY")
 DEADLINE = 20.0
 
@@ -292,6 +292,7 @@ class GatewayProcess:
         self.environ = {
             "PATH": os.environ["PATH"],
             "ESB_PROJECT": PROJECT,
+            "ESB_RUN_ID": RUN_ID,
             "BIND_ADDRESS": "127.0.0.1",
             "LOG_LEVEL": "DEBUG",
             "GATEWAY_HTTPS_PORT": str(self.https_port),

@@ -17,6 +17,7 @@ from tests.services.gateway_support import (
     JWT_KEY,
     PASSWORD,
     PROJECT,
+    RUN_ID,
     USER,
     Call,
     Refusal,
@@ -77,7 +78,8 @@ def test_health_without_a_config_is_healthy(tmp_path: Path) -> None:
     with stack(tmp_path) as esb:
         esb.agent.stop()
         esb.gateway.start()
-        assert esb.gateway.health() == {"status": "healthy", "config": {"digest": None, "loaded_at": None}}
+        config = {"digest": None, "loaded_at": None}
+        assert esb.gateway.health() == {"status": "healthy", "run_id": RUN_ID, "config": config}
 
 
 def test_health_names_the_served_config_on_both_listeners(esb: Stack) -> None:
