@@ -45,6 +45,7 @@ def handler(event, context):
         print("last words")
         os.kill(os.getpid(), signal.SIGSEGV)
     if action == "wait":
+        open(event["file"] + ".waiting", "w").close()
         while not os.path.exists(event["file"]):
             time.sleep(0.01)
     if action == "not-json":
@@ -221,7 +222,9 @@ def test_a_worker_takes_one_invocation_at_a_time(worker: Worker, tmp_path: Path)
     waiting = {"action": "wait", "file": str(tmp_path / "go")}
     first = threading.Thread(target=lambda: answers.append(worker.post(waiting)))
     first.start()
-    eventually(lambda: worker.post({}).status_code == 429, "a second invocation is refused")
+    eventually((tmp_path / "go.waiting").exists, "the function has its event")
+    refused = worker.post({})
+    assert (refused.status_code, refused.json()) == (429, {"message": "worker worker-1 is busy"})
     (tmp_path / "go").touch()
     first.join(PATIENCE)
     assert answers[0].json()["event"] == waiting

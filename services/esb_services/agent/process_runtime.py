@@ -34,7 +34,7 @@ from esb_services.http1 import BodyTooLargeError, ProtocolError
 
 START_SECONDS = 30.0
 CLEAR_SECONDS = 10.0
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.15
 MAX_LABEL = 63
 PASSED_ON = ("PATH", "LANG", "ESB_PROCESS_MARK")
 """The only variables of the agent that its workers see."""

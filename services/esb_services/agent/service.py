@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -227,14 +227,9 @@ async def _answering(context: Context) -> AsyncIterator[None]:
     try:
         yield
     except RefusedError as refusal:
-        await _abort(context, refusal.code, str(refusal))
+        await context.abort(refusal.code, str(refusal))
     except WorkerError as failure:
-        await _abort(context, _CODES[type(failure)], str(failure))
-
-
-async def _abort(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:
-    await context.abort(code, message)
-    raise AssertionError("abort returns never")
+        await context.abort(_CODES[type(failure)], str(failure))
 
 
 def _remember(headers: dict[str, Any]) -> None:
