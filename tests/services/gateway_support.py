@@ -171,6 +171,7 @@ class FakeAgent(pb_grpc.AgentServiceServicer):
         self.destroyed: list[str] = []
         self.calls: list[Call] = []
         self.owners: set[str] = set()
+        self.start_metadata: dict[str, str] = {}
 
     def serve(self) -> None:
         """Listen on the agent's port; after `stop`, a new life begins without workers."""
@@ -205,6 +206,7 @@ class FakeAgent(pb_grpc.AgentServiceServicer):
     def EnsureContainer(self, request: pb.EnsureContainerRequest, context: Any) -> pb.WorkerInfo:  # noqa: N802
         """Start a worker."""
         self.owners.add(request.owner_id)
+        self.start_metadata = dict(context.invocation_metadata())
         try:
             self.before_start(request)
         except Refusal as refusal:

@@ -303,8 +303,10 @@ def test_the_requests_trace_is_in_the_lines_of_its_cold_start(esb: Stack) -> Non
     """Who looks for a trace finds the start of the worker that it caused."""
     esb.agent.handlers["f"] = lambda _call: "fine"
     esb.serve(f={})
-    trace = esb.gateway.invoke("f").headers["x-amzn-trace-id"]
-    root = re.findall(r"Root=([^;]+)", trace)[0]
+    answer = esb.gateway.invoke("f")
+    root = re.findall(r"Root=([^;]+)", answer.headers["x-amzn-trace-id"])[0]
+    assert esb.agent.start_metadata["x-amzn-trace-id"] == f"Root={root}"
+    assert esb.agent.start_metadata["x-amzn-requestid"] == answer.headers["x-amzn-requestid"]
     eventually(lambda: esb.gateway.log(trace_id=root, message="worker started"), "the line is there")
 
 

@@ -5,8 +5,9 @@ import socket
 import sys
 
 from esb_services import logs
-from esb_services.gateway.settings import Settings, SettingsError
+from esb_services.gateway.settings import Settings
 from esb_services.listening import ADDRESS_IN_USE, AddressInUseError, listen
+from esb_services.variables import SettingError
 
 
 def main() -> int:
@@ -14,9 +15,8 @@ def main() -> int:
     logger = logs.configure("gateway")
     try:
         settings = Settings.from_environ(os.environ)
-    except SettingsError as error:
-        fields = {"variable": error.variable, "expected": error.expected}
-        logger.error("%s", error, extra={"fields": fields})  # noqa: TRY400 one line, no traceback
+    except SettingError as error:
+        logger.error("%s", error, extra={"fields": {"variable": error.name}})  # noqa: TRY400 one line, no traceback
         return 2
     logs.configure("gateway", settings.log_level)
     try:
@@ -26,7 +26,7 @@ def main() -> int:
             # Accepted connections inherit it; without it a response in two segments waits 40 ms for an ACK.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except AddressInUseError as error:
-        logger.error("%s", error)  # noqa: TRY400
+        logger.error("%s", error.strerror)  # noqa: TRY400
         return ADDRESS_IN_USE
     except OSError as error:
         logger.error("BIND_ADDRESS %s cannot be listened on: %s", settings.bind_address, error)  # noqa: TRY400

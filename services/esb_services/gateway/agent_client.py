@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
+from esb_services import logs
 from esb_services.agent.v1 import agent_pb2 as pb
 from esb_services.agent.v1 import agent_pb2_grpc as pb_grpc
 
@@ -142,7 +143,7 @@ class GrpcAgentClient:
             function_name=function, image=image, env=dict(env), owner_id=self._owner
         )
         try:
-            worker = await self._stub.EnsureContainer(request, timeout=START_TIMEOUT)
+            worker = await self._stub.EnsureContainer(request, timeout=START_TIMEOUT, metadata=_identity())
         except grpc.aio.AioRpcError as error:
             raise WorkerStartError(_reason(error)) from error
         return worker.id, worker.name
@@ -206,9 +207,17 @@ class GrpcAgentClient:
 
     async def _call(self, method: Any, request: Any) -> Any:
         try:
-            return await method(request, timeout=CALL_TIMEOUT)
+            return await method(request, timeout=CALL_TIMEOUT, metadata=_identity())
         except grpc.aio.AioRpcError as error:
             raise AgentError(_reason(error)) from error
+
+
+def _identity() -> tuple[tuple[str, str], ...]:
+    """Return the request for which a call is made, so that the agent's log lines carry it, too."""
+    trace, request = logs.trace_id.get(), logs.request_id.get()
+    if trace is None or request is None:
+        return ()
+    return ("x-amzn-trace-id", f"Root={trace}"), ("x-amzn-requestid", request)
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:
