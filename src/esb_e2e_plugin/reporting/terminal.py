@@ -37,6 +37,7 @@ class LiveTerminal:
         opened = "\n" if width and width != self._broken_at else ""
         self._broken_at = width
         self.reporter.currentfspath = None
+        self.reporter.flush()  # where stdout is a pipe, what pytest wrote before may still be in its buffer
         os.write(self._descriptor, (opened + "".join(f"{line}\n" for line in lines)).encode(errors="replace"))
 
     def close(self) -> None:
