@@ -82,7 +82,8 @@ def guilty_log(logs: Path, since: float, until: float) -> tuple[str, Path] | Non
     found = []
     for path in logs.rglob("*.log"):
         for when, record in _errors(path):
-            if since <= when <= until:
+            # Some runtimes log whole seconds: those of the second in which the window starts count.
+            if (since if when % 1 else int(since)) <= when <= until:
                 found.append((path.parent == logs, when, str(record.get("function") or path.stem), path))
                 break
     if not found:
