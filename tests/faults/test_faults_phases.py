@@ -1,0 +1,176 @@
+"""Each phase made to fail: at the fault, by its cause, with the guilty service's own last lines."""
+
+import re
+
+import pytest
+
+from tests.faults.project import ENVIRONMENT, PHASE_SECONDS, Project, Result
+
+STOPPED_GATEWAY = """
+import os, signal
+from esb_e2e_plugin.lifecycle.supervisor import Supervisor
+
+start = Supervisor.start
+
+def start_and_stop(self, command):
+    start(self, command)
+    if command.name == "gateway":
+        os.kill(self.identities()["gateway"].pid, signal.SIGSTOP)
+
+Supervisor.start = start_and_stop
+"""
+
+KILLER = """
+import json, os, signal, time
+import pytest
+from pathlib import Path
+
+STATE = Path(".esb/e2e/state/e2e-local")
+
+def test_kill(esb_environment):
+    services = json.loads((STATE / "state.json").read_text())["services"]
+    os.kill(services["database"]["pid"], signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while '"service": "database", "state": "exited"' not in (STATE / "events.jsonl").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+@pytest.mark.parametrize("number", range(3))
+def test_after(esb_gateway, number):
+    pass
+"""
+
+
+def check_failed(project: Project, result: Result, phase: str, cause: str) -> None:
+    """Assert that a run ended with one failure in `phase` by `cause`, and removed everything."""
+    assert result.code == 1, result.output
+    assert re.findall(r"= Failed: (.*?) =", result.output) == [f"{ENVIRONMENT} > {phase}"]
+    assert re.search(rf"^cause:     .*{cause}", result.summary, re.MULTILINE), result.summary
+    assert f"reproduce: pytest --esb-profile {ENVIRONMENT}" in result.summary
+    assert "Traceback (most recent call last)" not in result.output.replace(result.summary, "")
+    project.check_nothing_left()
+
+
+def check_before_deadline(result: Result) -> None:
+    """Assert that no deadline had a part in a failure."""
+    assert "timed out" not in result.output + result.log
+
+
+def last_lines_of(result: Result, service: str) -> str:
+    """Return what the summary shows as a service's own last lines."""
+    found = re.search(rf"^last lines of {service}:\n((?:  .*\n)+)", result.summary, re.MULTILINE)
+    assert found, result.summary
+    return found[1]
+
+
+def test_a_service_that_does_not_start_fails_compose_with_its_own_words(project: Project) -> None:
+    """A gateway that refuses its settings fails the phase by its exit status, and is quoted."""
+    project.write("e2e/environments/e2e-local/.env", "CIRCUIT_BREAKER_THRESHOLD=nonsense\n")
+    result = project.run("-n0")
+    check_failed(project, result, "compose", "gateway exited with status 2")
+    check_before_deadline(result)
+    assert "variable CIRCUIT_BREAKER_THRESHOLD is 'nonsense'; expected" in last_lines_of(result, "gateway")
+    assert result.output.count(f"\n[{ENVIRONMENT}] failed in compose: gateway exited with status 2\n") == 2
+    assert "2 errors" in result.output
+
+
+def test_a_failed_environment_is_told_to_every_xdist_worker(project: Project) -> None:
+    """With workers as without, each test that needs the environment ends in one line with the cause."""
+    project.write("e2e/environments/e2e-local/.env", "LOG_LEVEL=loud\n")
+    result = project.run("-n2")
+    check_failed(project, result, "compose", "(gateway|agent|database|s3-storage) exited with status 2")
+    check_before_deadline(result)
+    assert "environment variable LOG_LEVEL is 'LOUD'; expected one of DEBUG" in result.summary
+    assert "2 errors" in result.output
+
+
+@pytest.mark.parametrize(
+    ("functions", "cause"),
+    [
+        ("functions:\n  hello: {image: [\n", "functions.yml:2: is not valid YAML"),
+        ("functions:\n- hello\n", "functions.yml:1: functions = a list: expected a mapping"),
+    ],
+    ids=["not YAML", "another shape"],
+)
+def test_a_broken_functions_yml_fails_deploy_with_its_line(
+    project: Project, functions: str, cause: str
+) -> None:
+    """The artifact's mistake is told with file and line; the services have no part in it."""
+    project.write("e2e/artifact/tiny/config/functions.yml", functions)
+    result = project.run("-n0")
+    check_failed(project, result, "deploy", cause)
+    check_before_deadline(result)
+
+
+def test_a_resource_that_cannot_be_made_fails_deploy_by_the_provisioner(project: Project) -> None:
+    """The provisioner's exit status is the cause, and its own last lines name the resource."""
+    table = {
+        "TableName": "crooked",
+        "KeySchema": [{"AttributeName": "id", "KeyType": "SIDEWAYS"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    project.write("e2e/artifact/tiny/config/resources.yml", {"resources": {"dynamodb": [table]}})
+    result = project.run("-n0")
+    check_failed(project, result, "deploy", "provisioner exited with status 1")
+    check_before_deadline(result)
+    assert "crooked" in last_lines_of(result, "provisioner")
+
+
+def test_a_function_that_cannot_be_imported_fails_its_test_with_its_error(project: Project) -> None:
+    """The environment comes up; the test fails, and the worker's ImportError is on the first screen."""
+    project.write("e2e/artifact/tiny/functions/hello/src/app.py", "import no_such_module_anywhere\n")
+    result = project.run("-n0")
+    check_failed(project, result, "test", "test_tiny.py::test_hello.*503")
+    check_before_deadline(result)
+    assert "1 failed, 1 passed" in result.output
+    assert "No module named 'no_such_module_anywhere'" in last_lines_of(result, "hello")
+
+
+@pytest.mark.parametrize("distribution", ["-n0", "-n2"])
+def test_a_service_that_dies_under_the_tests_fails_the_environment_once(
+    project: Project, distribution: str
+) -> None:
+    """Its death is the one cause; tests that come later are errors of one line."""
+    project.write("e2e/scenarios/test_tiny.py", KILLER)
+    result = project.run(distribution)
+    check_failed(project, result, "test", "database was killed by signal 9")
+    check_before_deadline(result)
+    line = f"[{ENVIRONMENT}] failed in test: database was killed by signal 9"
+    if distribution == "-n0":
+        assert "1 passed, 3 errors" in result.output
+        assert result.output.count(f"\n{line}\n") == 3
+    else:
+        assert "passed" in result.output.splitlines()[-1]
+
+
+def test_a_reset_that_cannot_remove_what_is_there_names_it(project: Project) -> None:
+    """A config folder that cannot be told from a user's stays untouched, is named, and nothing is started."""
+    listed = project.write(".esb/staging/config/.artifactctl.json", "not a list")
+    result = project.run("-n0")
+    assert result.code == 1, result.output
+    assert f"= Failed: {ENVIRONMENT} > reset =" in result.output
+    assert f"cause:     an earlier run left {project.config}: {listed}: is not a list" in result.summary
+    assert "remedy:    remove it by hand" in result.summary
+    check_before_deadline(result)
+    assert "$ " not in result.log
+    assert listed.read_text() == "not a list"
+
+
+def test_a_host_folder_open_to_others_fails_reset_with_the_remedy(project: Project) -> None:
+    """Locks that others could take away are worth nothing: the folder and the command are named."""
+    project.host.mkdir()
+    project.host.chmod(0o777)
+    result = project.run("-n0")
+    check_failed(project, result, "reset", f"{project.host} can be written by other users")
+    check_before_deadline(result)
+    assert f"remedy:    chmod 700 {project.host}" in result.summary
+
+
+def test_a_deadline_that_is_hit_names_what_it_waited_for(project: Project) -> None:
+    """A gateway that hangs is named with its last answer, the deadline, and the option that allows more."""
+    project.write("conftest.py", STOPPED_GATEWAY)
+    result = project.run("-n0", "--esb-timeout-compose=8")
+    check_failed(project, result, "compose", "timed out after 8 s waiting for .*gateway to become healthy")
+    assert "--esb-timeout-compose allows more time" in result.summary
+    assert str(PHASE_SECONDS) not in result.summary
