@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import json
-import os
 import socket
-import tempfile
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from esb_e2e_plugin.errors import EsbError, UserError
-from esb_e2e_plugin.process_identity import ProcessIdentity, boot_id
+from esb_e2e_plugin.leases import LeaseLedger, OnMove
 
 PORT_BASE = 18000
 BLOCK_SIZE = 20
@@ -29,10 +24,7 @@ OFFSETS = {
     "s3_console": 7,
 }
 
-_LOCK_TIMEOUT = 30.0
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
-
-OnMove = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -96,56 +88,15 @@ class PortBlock:
         return {f"ESB_PORT_{name.upper()}": str(port) for name, port in self.as_mapping().items()}
 
 
-@dataclass(frozen=True)
-class _Lease:
-    base: int
-    environment: str
-    used: int
-    holder: ProcessIdentity | None
-    kept_boot: str | None = None
-
-    @property
-    def held(self) -> bool:
-        # What was kept did not survive a restart of the host.
-        return self.kept_boot == boot_id() or (self.holder is not None and self.holder.alive)
-
-    def overlaps(self, base: int) -> bool:
-        return abs(self.base - base) < BLOCK_SIZE
-
-
-@dataclass
-class _Table:
-    clock: int = 0
-    leases: dict[str, _Lease] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, text: str) -> _Table:
-        """Read a table, or raise ValueError, KeyError or TypeError where it is none."""
-        data = json.loads(text)
-        leases = {key: _lease_from(values) for key, values in dict(data["leases"]).items()}
-        return cls(int(data["clock"]), leases)
-
-    def to_json(self) -> str:
-        return json.dumps({"version": 1, **asdict(self)}, indent=1)
-
-    def tick(self) -> int:
-        self.clock += 1
-        return self.clock
-
-
 class PortLedger:
-    """The table of port leases of this host, shared by every process that uses one host folder.
-
-    A lease belongs to a process and ends with it, unless it is kept. A key that comes back gets the block
-    it had, as long as nobody else needs it.
+    """The port leases of this host.
 
     Args:
         host_dir: The folder that all runs of this user on this host share.
     """
 
     def __init__(self, host_dir: Path) -> None:
-        self._table_path = host_dir / "ports.json"
-        self._lock_path = host_dir / "locks" / "ports.lock"
+        self._ledger = LeaseLedger(host_dir, "ports")
 
     def lease(
         self,
@@ -172,116 +123,28 @@ class PortLedger:
             EsbError: No block is left, or another living process holds the lease of `key`.
             UserError: The address does not belong to this host.
         """
-        passed: list[tuple[int, int, str]] = []
-        with self._table() as table:
-            mine = table.leases.get(key)
-            me = ProcessIdentity.current()
-            if mine is not None and mine.holder is not None and mine.holder != me and mine.holder.alive:
-                raise EsbError(
-                    f"the ports of environment {environment} are held by process {mine.holder.pid}",
-                    "wait for its end, or end it",
-                )
-            for base in _candidates(table, key, port_base):
-                if (taken := _taken_port(PortBlock(base, bind_address), avoid)) is None:
-                    break
-                passed.append((base, *taken))
-            else:
-                raise EsbError(
-                    f"no block of {BLOCK_SIZE} free ports is left for environment {environment} "
-                    f"in {port_base}-{_range_end(port_base) - 1} on {bind_address}",
-                    "end what uses these ports, or choose another port_base in the matrix",
-                )
-            for other in [
-                name for name, lease in table.leases.items() if name != key and lease.overlaps(base)
-            ]:
-                del table.leases[other]
-            table.leases[key] = _Lease(base, environment, table.tick(), me)
-        if on_move is not None:
-            for move in passed:
-                on_move(*move)
+        end = _range_end(port_base)
+        base = self._ledger.lease(
+            key,
+            environment=environment,
+            blocks=range(port_base, end - BLOCK_SIZE + 1, BLOCK_SIZE),
+            taken=lambda base: _taken_port(PortBlock(base, bind_address), avoid),
+            none_left=EsbError(
+                f"no block of {BLOCK_SIZE} free ports is left for environment {environment} "
+                f"in {port_base}-{end - 1} on {bind_address}",
+                "end what uses these ports, or choose another port_base in the matrix",
+            ),
+            on_move=on_move,
+        )
         return PortBlock(base, bind_address)
 
     def release(self, key: str) -> None:
         """Give the block of `key` back; it stays remembered for the next time."""
-        self._change(key, holder=None, kept_boot=None)
+        self._ledger.release(key)
 
     def keep(self, key: str) -> None:
         """Let the lease of `key` outlive this process, until it is leased again or released."""
-        self._change(key, holder=None, kept_boot=boot_id())
-
-    def _change(self, key: str, *, holder: ProcessIdentity | None, kept_boot: str | None) -> None:
-        with self._table() as table:
-            if (lease := table.leases.get(key)) is not None:
-                table.leases[key] = replace(lease, holder=holder, kept_boot=kept_boot, used=table.tick())
-
-    @contextlib.contextmanager
-    def _table(self) -> Iterator[_Table]:
-        """Hold the lock, hand out the table, and write it back unless the block raises."""
-        import filelock
-
-        self._lock_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            with filelock.FileLock(self._lock_path, timeout=_LOCK_TIMEOUT, poll_interval=0.01):
-                table = self._read()
-                yield table
-                self._write(table)
-        except filelock.Timeout as error:
-            raise EsbError(
-                f"{self._lock_path}: still locked after {_LOCK_TIMEOUT:g} s",
-                f"see who holds it: fuser {self._lock_path}",
-            ) from error
-
-    def _read(self) -> _Table:
-        try:
-            return _Table.from_json(self._table_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return _Table()
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # A table that cannot be read would stop every run; its leases are worth less than that.
-            self._table_path.replace(self._table_path.with_suffix(".json.corrupt"))
-            return _Table()
-
-    def _write(self, table: _Table) -> None:
-        descriptor, name = tempfile.mkstemp(dir=self._table_path.parent, prefix=".ports-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(table.to_json())
-            Path(name).replace(self._table_path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-
-
-def _lease_from(values: dict[str, Any]) -> _Lease:
-    holder = values["holder"]
-    return _Lease(
-        base=int(values["base"]),
-        environment=str(values["environment"]),
-        used=int(values["used"]),
-        holder=None
-        if holder is None
-        else ProcessIdentity(int(holder["pid"]), int(holder["start"]), str(holder["boot"])),
-        kept_boot=values["kept_boot"],
-    )
-
-
-def _candidates(table: _Table, key: str, port_base: int) -> list[int]:
-    """Return the blocks that may be leased to `key`, best first: its own, unknown ones, longest unused."""
-    blocks = range(port_base, _range_end(port_base) - BLOCK_SIZE + 1, BLOCK_SIZE)
-    held: set[int] = set()
-    last_used: dict[int, int] = {}
-    for other in (lease for name, lease in table.leases.items() if name != key):
-        # A lease made with another port_base can lie across two blocks.
-        first = (other.base - port_base) // BLOCK_SIZE * BLOCK_SIZE + port_base
-        across = {first} if first == other.base else {first, first + BLOCK_SIZE}
-        if other.held:
-            held |= across
-        for base in across:
-            last_used[base] = max(other.used, last_used.get(base, 0))
-    mine = table.leases.get(key)
-    own = mine.base if mine is not None else None
-    free = [base for base in blocks if base not in held]
-    return sorted(free, key=lambda base: (base != own, last_used.get(base, 0), base))
+        self._ledger.keep(key)
 
 
 def _range_end(port_base: int) -> int:
