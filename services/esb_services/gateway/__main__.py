@@ -1,6 +1,7 @@
 """Entry point of the gateway: `python -m esb_services.gateway`, configured by environment variables."""
 
 import os
+import signal
 import socket
 import sys
 
@@ -12,6 +13,11 @@ from esb_services.variables import SettingError
 
 def main() -> int:
     """Run the gateway; return its exit status."""
+    # Until the event loop takes over; a gateway that serves nothing yet has nothing to finish.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    # The gRPC core would write lines of its own to stderr, which are no JSON.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     logger = logs.configure("gateway")
     try:
         settings = Settings.from_environ(os.environ)

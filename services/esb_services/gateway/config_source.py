@@ -9,7 +9,6 @@ import yaml
 
 from esb_services import logs
 from esb_services.gateway.config import ConfigError, ConfigReader, GatewayConfig
-from esb_services.gateway.routing import RouteTable
 
 logger = logging.getLogger("esb.gateway.config")
 
@@ -43,8 +42,7 @@ class ConfigSource:
         """Return the configuration in the folder `generation`; None, with the reason logged, if broken."""
         try:
             functions = self._reader.functions(_parse(generation / "functions.yml"))
-            routing = generation / "routing.yml"
-            routes = self._reader.routes(_parse(routing), functions) if routing.exists() else RouteTable()
+            routes = self._reader.routes(_parse(generation / "routing.yml"), functions)
         except ConfigError as error:
             self.rejected = {"digest": generation.name, "reason": str(error)}
             fields = {"config_digest": generation.name}
