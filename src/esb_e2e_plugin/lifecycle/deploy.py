@@ -143,9 +143,17 @@ def _wait_for_config(digest: str | None, context: RunContext, driver: Driver, de
                 lines=driver.last_lines(ended.name, GUILTY_LINES),
             )
         health = probe(check)
-        served = ((health.body or {}).get("config") or {}).get("digest")
+        config = (health.body or {}).get("config") or {}
+        served, rejected = config.get("digest"), config.get("rejected") or {}
         if health.ok and served == digest:
             return
+        if rejected.get("digest") == digest:
+            raise StepError(
+                f"the gateway rejects the applied configuration: {rejected.get('reason')}",
+                remedy="correct the artifact, then run again",
+                service="gateway",
+                lines=driver.last_lines("gateway", GUILTY_LINES),
+            )
         try:
             deadline.check(f"the gateway to serve configuration {digest}")
         except StepError as error:
