@@ -145,10 +145,17 @@ def profiles_named(config: pytest.Config, environ: Mapping[str, str]) -> tuple[s
         environ: The environment variables of this process.
 
     Raises:
-        UserError: The ini value has a wrong type.
+        UserError: The value has a wrong type, or names nothing.
     """
-    value, _ = _find(config, environ, _PROFILE)
-    return _names(value or ())
+    value, source = _find(config, environ, _PROFILE)
+    names: tuple[str, ...] = _parse(_PROFILE, value, source, config)
+    return names
+
+
+def needs_profile(config: pytest.Config) -> bool:
+    """Tell whether the command line holds an option that says nothing without an environment."""
+    option = config.option
+    return bool(option.esb_build_only or option.esb_test_only or option.esb_test_target)
 
 
 def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings:

@@ -84,6 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
             options.profiles_named(config, os.environ)
             or hasattr(config, "workerinput")
             or _distributes(config)
+            or options.needs_profile(config)
         ):
             from esb_e2e_plugin.startup import configure
 

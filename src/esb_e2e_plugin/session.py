@@ -89,11 +89,8 @@ class OwnerSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Bring the environments up that the collected tests need."""
-        if self._config.option.setupplan:
-            return
-        items = session.items
-        profiles = [environment_of(item) for item in items]
-        self._expect([item.nodeid for item in items], profiles)
+        profiles = _used_environments(session)
+        self._expect([item.nodeid for item in session.items], profiles)
         self._owner.request(dict.fromkeys(profile for profile in profiles if profile is not None))
 
     @pytest.hookimpl(tryfirst=True)
@@ -101,7 +98,8 @@ class OwnerSession:
         """Only build the environments, where that is asked for."""
         if not self._settings.build_only:
             return None
-        self._owner.wait_for_all()
+        if not self._config.option.setupplan:
+            self._owner.wait_for_all()
         return True
 
     @pytest.hookimpl(optionalhook=True)
@@ -162,20 +160,6 @@ class OwnerSession:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def pytest_report_header(self) -> list[str]:
-        """Say what runs, and where each setting came from."""
-        named = ", ".join(f"{scenario.profile} ({scenario.entry.mode})" for scenario in self._plan.scenarios)
-        sources = self._settings.sources
-        lines = [f"esb: {named} from {sources.get('profiles', 'node ids')}"]
-        changed = [
-            f"{name.replace('_', '-')} from {source}"
-            for name, source in sources.items()
-            if source != "default" and name != "profiles"
-        ]
-        if changed:
-            lines.append(f"esb: {', '.join(changed)}")
-        return lines
-
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say why environments failed."""
         logs = {s.name: environment_paths(s, self._plan.root).log for s in self._plan.scenarios}
@@ -233,9 +217,7 @@ class WorkerSession:
     @pytest.hookimpl(tryfirst=True)  # the controller must know before it learns of the collection
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the controller which environments the collected tests need."""
-        if session.config.option.setupplan:
-            return
-        profiles = [environment_of(item) for item in session.items]
+        profiles = _used_environments(session)
         needed = dict.fromkeys(profile for profile in profiles if profile is not None)
         self._side.announce(list(needed), profiles)
 
@@ -243,6 +225,16 @@ class WorkerSession:
     def pytest_sessionfinish(self) -> None:
         """Expect the end of the controller's channel."""
         self._side.finish()
+
+
+def _used_environments(session: pytest.Session) -> list[str | None]:
+    """Return the profile of each collected test; None where it needs none, or will not run."""
+    option = session.config.option
+    # A worker runs what it has collected, whatever else cannot be collected.
+    ends = not option.continue_on_collection_errors and not hasattr(session.config, "workerinput")
+    if option.setupplan or (session.testsfailed and ends):
+        return [None] * len(session.items)
+    return [environment_of(item) for item in session.items]
 
 
 class ProjectHooks:

@@ -8,8 +8,9 @@ from esb_e2e_plugin import planner, preflight
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.keys import SELECTION, TERMINAL, WORKERINPUT
 from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
-from esb_e2e_plugin.options import Settings, read_settings
+from esb_e2e_plugin.options import Settings, needs_profile, read_settings
 from esb_e2e_plugin.planner import Plan
+from esb_e2e_plugin.reporting.header import Header
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
 from esb_e2e_plugin.session import OwnerSession, WorkerSession
@@ -33,10 +34,13 @@ def configure(config: pytest.Config) -> None:
     if settings.profiles:
         plan = _checked_plan(config, settings, settings.profiles)
         config.stash[SELECTION] = Selection(plan, note="")
-        _replace_arguments(config, settings, plan)
-        _own(config, settings, plan)
+        replaced = _replace_arguments(config, settings, plan)
+        _own(config, settings, plan, replaced=replaced)
     elif named := _named_tests(config):
         config.stash[SELECTION] = _select_named(config, settings, named)
+    elif needs_profile(config):
+        flag = "--esb-build-only" if settings.build_only else "--esb-test-only"
+        raise UserError(f"{flag}: no environment is selected", "name one with --esb-profile")
 
 
 def select_late(config: pytest.Config) -> Selection:
@@ -69,16 +73,18 @@ def _select_named(config: pytest.Config, settings: Settings, named: NamedTests) 
     if config.option.collectonly or hasattr(config, "workerinput"):
         return Selection(planner.plan(_matrix(config, settings), names), named)
     plan = _checked_plan(config, settings, names)
-    _own(config, settings, plan)
+    _own(config, settings, plan, replaced=False)
     return Selection(plan, named)
 
 
-def _own(config: pytest.Config, settings: Settings, plan: Plan) -> None:
-    if config.option.collectonly:
+def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: bool) -> None:
+    config.pluginmanager.register(Header(plan, settings, replaced=replaced), "esb_e2e_header")
+    option = config.option
+    if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
         return
     if settings.build_only:
         # Before xdist's own configure looks: no worker is started where no test runs.
-        config.option.dist, config.option.tx, config.option.numprocesses = "no", [], None
+        option.dist, option.tx, option.numprocesses = "no", [], None
     terminal = config.stash.setdefault(TERMINAL, LiveTerminal(None))
     config.pluginmanager.register(OwnerSession(config, settings, plan, terminal), _OWNER)
 
@@ -96,9 +102,11 @@ def _join(config: pytest.Config) -> None:
         _replace_arguments(config, settings, worker.plan)
 
 
-def _replace_arguments(config: pytest.Config, settings: Settings, plan: Plan) -> None:
-    if settings.test_targets or config.args_source is not pytest.Config.ArgsSource.ARGS:
+def _replace_arguments(config: pytest.Config, settings: Settings, plan: Plan) -> bool:
+    replaced = bool(settings.test_targets) or config.args_source is not pytest.Config.ArgsSource.ARGS
+    if replaced:
         config.args = list(plan.arguments)
+    return replaced
 
 
 def _checked_plan(config: pytest.Config, settings: Settings, names: tuple[str, ...]) -> Plan:
