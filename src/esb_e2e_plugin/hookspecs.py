@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from esb_e2e_plugin.environment import Environment
-from esb_e2e_plugin.failure import Failure
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from esb_e2e_plugin.environment import Environment
+    from esb_e2e_plugin.failure import Failure
 
-def pytest_esb_deploy(environment: Environment, log: "Callable[[str], None]") -> None:
+
+def pytest_esb_deploy(environment: "Environment", log: "Callable[[str], None]") -> None:
     """Run once per bring-up, at the end of the deploy phase: seed data, deploy what is not an artifact.
 
     An exception fails the deploy phase.
@@ -21,11 +21,11 @@ def pytest_esb_deploy(environment: Environment, log: "Callable[[str], None]") ->
     """
 
 
-def pytest_esb_environment_ready(environment: Environment) -> None:
+def pytest_esb_environment_ready(environment: "Environment") -> None:
     """Run once per bring-up, when tests may use the environment."""
 
 
-def pytest_esb_environment_failed(environment: str, failure: Failure) -> None:
+def pytest_esb_environment_failed(environment: str, failure: "Failure") -> None:
     """Run once per environment that failed, before anything of it is removed.
 
     Args:
