@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -168,14 +167,12 @@ class LeaseLedger:
             return _Table()
 
     def _write(self, table: _Table) -> None:
-        descriptor, name = tempfile.mkstemp(dir=self._table_path.parent, prefix=f".{self._table_path.stem}-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(table.to_json())
-            Path(name).replace(self._table_path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        # The lock is held, so one name serves all: what a killed process left there is written over.
+        new = self._table_path.with_suffix(".json.new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(table.to_json())
+        new.replace(self._table_path)
 
 
 def _lease_from(values: dict[str, Any]) -> _Lease:
