@@ -138,14 +138,9 @@ class OwnerSession:
     @pytest.hookimpl(trylast=True)  # all xdist workers are gone by then
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Remove the environments, and let a failed one fail the run."""
-        interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
-        if interrupted:
+        if session.exitstatus == pytest.ExitCode.INTERRUPTED:
             self._owner.cancel()
-        try:
-            self._owner.finish()
-        except KeyboardInterrupt:
-            self._line("esb", "interrupted again: what is left is removed by the next run")
-            self._terminal.drain()
+        self._clean_up(session)
         results = {name: outcome.ok for name, outcome in self._owner.outcomes().items()}
         self._config.stash[RESULTS] = results
         self._config.hook.pytest_esb_results(results=results)
@@ -154,6 +149,24 @@ class OwnerSession:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         elif self._settings.build_only and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
+
+    def _clean_up(self, session: pytest.Session) -> None:
+        """Wait until the environments are removed; the first interrupt ends the run, but not this."""
+        while True:
+            try:
+                self._owner.finish()
+            except KeyboardInterrupt:
+                if session.exitstatus == pytest.ExitCode.INTERRUPTED:
+                    self._line("esb", "interrupted again: what is left is removed by the next run")
+                    self._terminal.drain()
+                    return
+                session.exitstatus = pytest.ExitCode.INTERRUPTED
+                self._owner.cancel()
+                self._line(
+                    "esb", "interrupted: the clean-up goes on; the next interrupt leaves it to the next run"
+                )
+            else:
+                return
 
     def pytest_unconfigure(self) -> None:
         """Give the signals back."""
