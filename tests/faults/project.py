@@ -154,7 +154,9 @@ class Run:
         task = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         mark = b"ESB_PROCESS_MARK="
         children = [int(pid) for pid in task.read_text().split()]
-        return [pid for pid in children if mark not in _environ(pid) and b"execnet" in _command(pid)]
+        return [
+            pid for pid in children if mark not in _environ(pid) and b"exec(eval(sys.stdin" in _command(pid)
+        ]
 
     def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to it and its xdist workers, as a terminal does."""

@@ -1,0 +1,166 @@
+"""Runs that are killed or interrupted in any phase, and the same command again."""
+
+import os
+import signal
+
+import pytest
+
+from tests.faults.project import Project, Run, eventually
+
+PHASES = ("reset", "compose", "deploy", "test")
+
+KILLED_BEFORE_A_RENAME = """
+import os, signal
+from pathlib import Path
+
+kill_at = Path("kill_at")
+renames = []
+
+def before(real):
+    def rename(source, target, **folders):
+        renames.append(source)
+        if kill_at.exists() and len(renames) == int(kill_at.read_text()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(source, target, **folders)
+    return rename
+
+os.replace, os.rename = before(os.replace), before(os.rename)
+"""
+
+SLOW_CLEANUP = """
+import time
+from pathlib import Path
+from esb_e2e_plugin.lifecycle.process import ProcessDriver
+
+down = ProcessDriver.down
+
+def hold_and_down(self, timeout):
+    deadline = time.monotonic() + 60
+    Path("held").touch()
+    while Path("hold").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return down(self, timeout)
+
+ProcessDriver.down = hold_and_down
+"""
+
+
+def kill(run: Run, victim: str) -> None:
+    """Kill a part of a run outright."""
+    if victim == "group":
+        run.signal_group(signal.SIGKILL)
+    else:
+        os.kill(run.pid, signal.SIGKILL)
+    assert run.process.wait(30) == -signal.SIGKILL
+
+
+def check_repaired(project: Project) -> None:
+    """Assert that the same command is green after a kill, and that nothing is left then."""
+    project.hold.unlink(missing_ok=True)
+    result = project.run("-n0")
+    assert result.code == 0, result.output
+    assert "2 passed" in result.output
+    project.check_nothing_left()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("victim", ["process", "controller", "group"])
+def test_what_a_killed_run_leaves_is_removed_by_the_next(project: Project, phase: str, victim: str) -> None:
+    """`kill -9` of pytest in any phase, then the same command: green, and nothing is left over."""
+    project.hold.touch()
+    run = project.start("-n0" if victim == "process" else "-n2")
+    run.reach(phase)
+    kill(run, victim)
+    check_repaired(project)
+
+
+def test_runs_killed_one_after_the_other_pile_nothing_up(project: Project) -> None:
+    """A run is killed while its reset repairs what the one before has left, and so on."""
+    project.hold.touch()
+    for phase in reversed(PHASES):
+        run = project.start("-n0")
+        run.reach(phase)
+        kill(run, "process")
+    check_repaired(project)
+
+
+def test_files_that_a_killed_run_was_about_to_put_in_place_do_not_stay(project: Project) -> None:
+    """What was written and not yet renamed (state, ports, configuration) is gone after the next run."""
+    project.write("conftest.py", KILLED_BEFORE_A_RENAME)
+    for number in (1, 2, 6, 10):
+        project.write("kill_at", str(number))
+        run = project.start("-n0")
+        assert run.process.wait(60) == -signal.SIGKILL, run.output()
+    project.write("kill_at", "0")
+    check_repaired(project)
+
+
+@pytest.mark.parametrize("phase", ["compose", "test"])
+def test_a_killed_xdist_worker_costs_no_more_than_its_test(project: Project, phase: str) -> None:
+    """The run goes on with another worker, removes its environment, and the next one is green."""
+    project.hold.touch()
+    run = project.start("-n2")
+    run.reach(phase)
+    victim = int(project.held.read_text().split()[0]) if phase == "test" else run.xdist_workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    project.hold.unlink()
+    result = run.wait()
+    assert result.code in ((1,) if phase == "test" else (0, 1)), result.output
+    assert "INTERNALERROR" not in result.output
+    project.check_nothing_left()
+    check_repaired(project)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    ("number", "distribution"),
+    [(signal.SIGINT, "-n0"), (signal.SIGTERM, "-n0"), (signal.SIGINT, "-n2"), (signal.SIGTERM, "-n2")],
+    ids=["SIGINT", "SIGTERM", "SIGINT with workers", "SIGTERM with workers"],
+)
+def test_an_interrupted_run_cleans_up_itself(
+    project: Project, phase: str, number: signal.Signals, distribution: str
+) -> None:
+    """Ctrl-C, which reaches the whole group, and SIGTERM, which reaches pytest only, end with exit code 2."""
+    project.hold.touch()
+    run = project.start(distribution)
+    run.reach(phase)
+    if number is signal.SIGINT:
+        run.signal_group(number)
+    else:
+        os.kill(run.pid, number)
+    result = run.wait()
+    assert result.code == pytest.ExitCode.INTERRUPTED, result.output
+    assert "INTERNALERROR" not in result.output
+    assert "= Failed: " not in result.output
+    assert project.left_over() == []
+
+
+def test_an_interrupt_while_the_environment_is_removed_does_not_keep_it(project: Project) -> None:
+    """The first Ctrl-C ends the run, not its clean-up."""
+    project.write("conftest.py", SLOW_CLEANUP)
+    project.hold.touch()
+    project.write("e2e/scenarios/test_tiny.py", "def test_nothing(esb_environment):\n    pass\n")
+    run = project.start("-n0")
+    run.reach("test")
+    run.signal_group(signal.SIGINT)
+    eventually(lambda: "interrupted" in run.output(), "the interrupt is answered")
+    project.hold.unlink()
+    result = run.wait()
+    assert result.code == pytest.ExitCode.INTERRUPTED, result.output
+    assert project.left_over() == []
+
+
+def test_a_second_interrupt_leaves_the_clean_up_to_the_next_run(project: Project) -> None:
+    """Who cannot wait is told who removes what is left."""
+    project.write("conftest.py", SLOW_CLEANUP)
+    project.hold.touch()
+    run = project.start("-n0")
+    run.reach("compose")
+    run.signal_group(signal.SIGINT)
+    eventually(project.held.exists, "the clean-up has begun")
+    run.signal_group(signal.SIGINT)
+    result = run.wait()
+    assert result.code == pytest.ExitCode.INTERRUPTED, result.output
+    assert "what is left is removed by the next run" in result.output
+    check_repaired(project)
