@@ -188,7 +188,7 @@ class EnvironmentState:
         run_id: the run that wrote the state.
         owner: the process that wrote it.
         environment: `Environment.to_data()` without credentials, once it is known.
-        services: running services by name.
+        services: running services by name, as their driver knows them again.
         config_digest: digest of the applied configuration.
         cause: why it failed, in one line.
     """
@@ -197,7 +197,7 @@ class EnvironmentState:
     run_id: str
     owner: ProcessIdentity
     environment: dict[str, Any] | None = None
-    services: Mapping[str, ProcessIdentity] | None = None
+    services: Mapping[str, Any] | None = None
     config_digest: str | None = None
     cause: str | None = None
 
@@ -217,13 +217,11 @@ class StateFile:
     def write(self, state: EnvironmentState) -> None:
         """Replace the state."""
         environment = state.environment and {k: v for k, v in state.environment.items() if k != "credentials"}
-        services = {name: vars(identity) for name, identity in (state.services or {}).items()}
         data = {
             **vars(state),
             "v": 1,
             "owner": vars(state.owner),
             "environment": environment,
-            "services": services,
         }
         write_atomically(self.path, json.dumps(data, indent=1) + "\n")
 
@@ -238,7 +236,6 @@ class StateFile:
             if data.pop("v") != 1:
                 return None
             data["owner"] = ProcessIdentity(**data["owner"])
-            data["services"] = {k: ProcessIdentity(**v) for k, v in data["services"].items()}
             if data["environment"]:
                 data["environment"]["credentials"] = json.loads(
                     self.credentials_path.read_text(encoding="utf-8")

@@ -77,6 +77,7 @@ def deploy(
     """
     _step(journal, "prepare-images", lambda: driver.prepare_images(context, deadline))
     digest = _step(journal, "apply", lambda: _apply(artifacts, context, supervisor, journal, deadline))
+    _step(journal, "publish", lambda: driver.publish_config(context, deadline))
     _step(journal, "provisioner", lambda: driver.provision(context, deadline))
     _step(journal, "gateway", lambda: _wait_for_config(digest, context, driver, deadline))
     return digest
@@ -136,12 +137,9 @@ def _run_applier(
 def _wait_for_config(digest: str | None, context: RunContext, driver: Driver, deadline: Deadline) -> None:
     check = driver.gateway_health(context)
     while True:
-        for ended in driver.watch(POLL_SECONDS):
-            raise StepError(
-                f"{ended.name} {ended.describe()}",
-                service=ended.name,
-                lines=driver.last_lines(ended.name, GUILTY_LINES),
-            )
+        ended = driver.watch(POLL_SECONDS)
+        if ended is not None:
+            raise ended
         health = probe(check)
         config = (health.body or {}).get("config") or {}
         served, rejected = config.get("digest"), config.get("rejected") or {}

@@ -1,14 +1,13 @@
 """What every way to run an environment's services has in common."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.health import HealthCheck
-from esb_e2e_plugin.lifecycle.supervisor import Exit
-from esb_e2e_plugin.process_identity import ProcessIdentity
 
 
 class Driver(Protocol):
@@ -25,23 +24,32 @@ class Driver(Protocol):
             StepError: a service ended or did not serve in time.
         """
 
-    def attach(self, services: Mapping[str, ProcessIdentity]) -> str | None:
+    def attach(self, services: Mapping[str, Any]) -> str | None:
         """Watch services that another run started; return the name of one that is gone, or None."""
 
     def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
         """Make the images of the environment's functions available to its agent."""
 
-    def provision(self, context: RunContext, deadline: Deadline) -> None:
+    def publish_config(self, context: RunContext, deadline: Deadline) -> None:
+        """Hand what was applied to the services, where they cannot read it in its place."""
+
+    def provision(self, context: RunContext, deadline: Deadline, /) -> None:
         """Run the provisioner to its end; raise `StepError` when it fails."""
 
     def gateway_health(self, environment: RunContext | Environment) -> HealthCheck:
         """Return how to ask the front door whether it serves."""
 
-    def watch(self, timeout: float) -> list[Exit]:
-        """Wait up to `timeout` seconds for a service to end; copy new output to the log meanwhile."""
+    def watch(self, timeout: float) -> StepError | None:
+        """Wait up to `timeout` seconds for a service to end, and return that as an error.
 
-    def services(self) -> Mapping[str, ProcessIdentity]:
-        """Return the running services."""
+        Copies new output to the log meanwhile.
+        """
+
+    def services(self) -> Mapping[str, Any]:
+        """Return the running services as plain data, for `attach` in a later run."""
+
+    def diagnose(self) -> None:
+        """Write into the log what the engine knows of each service, before anything is removed."""
 
     def last_lines(self, service: str, count: int) -> tuple[str, ...]:
         """Return the last lines that a service wrote."""

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.environment import Environment
@@ -76,10 +77,11 @@ class ProcessDriver:
             except StepError as error:
                 raise self._unhealthy(error, next(iter(pending)), answers) from None
 
-    def attach(self, services: Mapping[str, ProcessIdentity]) -> str | None:
+    def attach(self, services: Mapping[str, Any]) -> str | None:
         """Watch the services of an environment that is already up."""
         self._supervisor.skip_old_lines()
-        return next((name for name, who in services.items() if not self._supervisor.adopt(name, who)), None)
+        identities = {name: ProcessIdentity(**identity) for name, identity in services.items()}
+        return next((name for name, who in identities.items() if not self._supervisor.adopt(name, who)), None)
 
     def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
         """Write the index by which the agent finds a function's sources: the image store of this mode."""
@@ -87,6 +89,9 @@ class ProcessDriver:
         if self._manifest is not None:
             images = image_index.build(self._manifest, self._fixture_images)
             write_atomically(context.paths.run / stack.IMAGE_INDEX, json.dumps(images, indent=1) + "\n")
+
+    def publish_config(self, context: RunContext, deadline: Deadline) -> None:
+        """Do nothing: the services read the folder itself."""
 
     def provision(self, context: RunContext, deadline: Deadline) -> None:
         """Run the provisioner and wait for its end."""
@@ -96,13 +101,17 @@ class ProcessDriver:
         """Return how to ask the gateway over TLS."""
         return stack.gateway_health(environment)
 
-    def watch(self, timeout: float) -> list[Exit]:
+    def watch(self, timeout: float) -> StepError | None:
         """Wait up to `timeout` seconds for a service to end."""
-        return self._supervisor.poll(timeout)
+        ended = self._supervisor.poll(timeout)
+        return self._supervisor.ended(ended[0]) if ended else None
 
-    def services(self) -> Mapping[str, ProcessIdentity]:
-        """Return the running services."""
-        return self._supervisor.identities()
+    def services(self) -> Mapping[str, Any]:
+        """Return which process is which service."""
+        return {name: vars(identity) for name, identity in self._supervisor.identities().items()}
+
+    def diagnose(self) -> None:
+        """Write nothing: a process leaves no more than its output, which is in the log."""
 
     def last_lines(self, service: str, count: int) -> tuple[str, ...]:
         """Return the last lines that a service wrote."""

@@ -154,8 +154,14 @@ class EnvironmentRunner:
 
     def watch(self, timeout: float) -> None:
         """Wait up to `timeout` seconds; raise `StepError` when a service has ended meanwhile."""
-        for ended in self._driver.watch(timeout):
-            raise self._supervisor.ended(ended)
+        error = self._driver.watch(timeout)
+        if error is not None:
+            raise error
+
+    def finish_phase(self, cause: str | None) -> None:
+        """Record the end of the current phase, and the cause where it failed."""
+        failed = {"cause": cause} if cause is not None else {}
+        self.journal.event("phase.finished", phase=self.phase, ok=cause is None, **failed)
 
     def fail(self, error: Exception) -> Failure:
         """Record that the environment failed because of `error`, tell the project, and return the failure."""
@@ -172,7 +178,7 @@ class EnvironmentRunner:
         redact = self.journal.redact
         cause = " ".join(redact(cause).split())
         failure = Failure(self._scenario.name, self.phase, cause, redact(remedy), service, lines)
-        self.journal.event("phase.finished", phase=self.phase, ok=False, cause=cause)
+        self.finish_phase(cause)
         self.journal.say(f"{self.phase}: FAILED: {cause}")
         if not self._attached:
             self._write("failed", cause=cause)
