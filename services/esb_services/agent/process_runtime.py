@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
-import secrets
 import shutil
 import time
 import uuid
@@ -15,10 +13,6 @@ from pathlib import Path
 from esb_services.agent import procfs
 from esb_services.agent.images import ImageError, ImageIndex
 from esb_services.agent.runtime import (
-    MAX_RESPONSE_BYTES,
-    InvalidInvocationError,
-    InvocationTimeoutError,
-    ResponseTooLargeError,
     UnknownWorkerError,
     WorkerAddress,
     WorkerAnswer,
@@ -29,13 +23,11 @@ from esb_services.agent.runtime import (
     WorkerStateError,
     WorkerUsage,
 )
-from esb_services.agent.worker_process import HOST, MIB, Launch, WorkerProcess
-from esb_services.http1 import BodyTooLargeError, ProtocolError
+from esb_services.agent.worker_process import HOST, Launch, WorkerProcess
+from esb_services.agent.workers import START_SECONDS, memory_max, worker_name
 
-START_SECONDS = 30.0
 CLEAR_SECONDS = 10.0
 SAMPLE_SECONDS = 0.15
-MAX_LABEL = 63
 PASSED_ON = ("PATH", "LANG", "ESB_PROCESS_MARK")
 """The only variables of the agent that its workers see."""
 
@@ -137,7 +129,7 @@ class ProcessRuntime:
             environment=environment,
             folder=image.source,
             log_dir=self._log_dir,
-            memory_max=_memory_max(spec),
+            memory_max=memory_max(spec),
         )
 
     def _worker(self, worker_id: str) -> WorkerProcess:
@@ -181,23 +173,11 @@ class ProcessRuntime:
         if worker.paused:
             raise WorkerStateError(f"worker {name} is paused; resume it first")
         worker.last_used_at = time.time()
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await worker.connections.post(path, payload, headers, MAX_RESPONSE_BYTES)
-        except TimeoutError:
-            raise InvocationTimeoutError(name, seconds) from None
-        except BodyTooLargeError:
-            raise ResponseTooLargeError(name) from None
-        except ProtocolError as error:
-            raise InvalidInvocationError(str(error)) from error
-        except (OSError, asyncio.IncompleteReadError):
-            # connections close a moment before the kernel reports the end itself
-            cause = await worker.end(1.0)
-            raise WorkerDiedError(name, cause or "closed the connection without an answer") from None
+        answer = await worker.connections.invoke(name, worker.ended, path, payload, headers, seconds)
         worker.last_used_at = time.time()
         if await worker.kill_if_too_large():
             raise WorkerDiedError(name, worker.cause_of_end or "")
-        return WorkerAnswer(int(answer.start[1]), answer.headers, answer.body)
+        return answer
 
     async def pause(self, worker_id: str) -> None:
         """Pause a worker."""
@@ -230,19 +210,3 @@ class ProcessRuntime:
 def _host_id() -> str:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot}:{Path('/proc/self/ns/pid').stat().st_ino}"
-
-
-def worker_name(project: str, function: str) -> str:
-    """Return a new name `<project>-<function>-<8 hex>` that is a DNS label of at most 63 characters."""
-    stem = re.sub(r"[^a-z0-9]+", "-", f"{project}-{function}".lower()).strip("-")
-    return f"{stem[: MAX_LABEL - 9].rstrip('-')}-{secrets.token_hex(4)}"
-
-
-def _memory_max(spec: WorkerSpec) -> int:
-    value = spec.environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")
-    if not value.isascii() or not value.isdigit():
-        raise WorkerStartError(
-            f"function {spec.function} could not be started: AWS_LAMBDA_FUNCTION_MEMORY_SIZE is {value!r};"
-            " expected a whole number of MiB"
-        )
-    return int(value) * MIB

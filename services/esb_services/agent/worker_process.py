@@ -16,14 +16,12 @@ from pathlib import Path
 from esb_services import logs
 from esb_services.agent import procfs
 from esb_services.agent.connection import WorkerConnections
-from esb_services.agent.runtime import WorkerStartError
+from esb_services.agent.workers import MIB, exited, start_failure
 from esb_services.function_runtime.settings import ADDRESS, LIFELINE_FD, READY_FD, WORKER_NAME
 
 HOST = "127.0.0.1"
-MIB = 1024 * 1024
 REMOVAL_SECONDS = 5.0
 TAIL_BYTES = 16 * 1024
-TAIL_LINES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class WorkerProcess:
         self.created_at = self.last_used_at = time.time()
         self._verdict: str | None = None
         loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[str] = loop.create_future()
+        self.ended: asyncio.Future[str] = loop.create_future()
         self._port: asyncio.Future[int | None] = loop.create_future()
         self._connections: WorkerConnections | None = None
         self._removal: asyncio.Task[None] | None = None
@@ -132,7 +130,7 @@ class WorkerProcess:
         os.close(self._lifeline)
         if self._connections:
             self._connections.close()
-        self._ended.set_result(self._verdict or _describe(status))
+        self.ended.set_result(self._verdict or _describe(status))
         self._removal = asyncio.create_task(asyncio.to_thread(self._remove))
 
     def _remove(self) -> None:
@@ -158,9 +156,7 @@ class WorkerProcess:
         else:
             self._connections = WorkerConnections(HOST, port)
             return port
-        lines = self._last_lines()
-        summary = ": ".join([f"worker {self.launch.name} {cause}", *lines[-1:]])
-        raise WorkerStartError("\n".join([summary, *lines[:-1]]))
+        raise start_failure(self.launch.name, cause, self._last_lines())
 
     @property
     def connections(self) -> WorkerConnections:
@@ -172,19 +168,19 @@ class WorkerProcess:
     @property
     def cause_of_end(self) -> str | None:
         """Why the worker ended, as the end of a sentence that starts with its name; None while it lives."""
-        return self._ended.result() if self._ended.done() else None
+        return self.ended.result() if self.ended.done() else None
 
     async def end(self, deadline: float) -> str | None:
         """Wait up to `deadline` seconds for the worker's end, and return its cause."""
-        await asyncio.wait([self._ended], timeout=deadline)
+        await asyncio.wait([self.ended], timeout=deadline)
         return self.cause_of_end
 
     async def kill(self, verdict: str | None = None) -> None:
         """Kill all processes of the worker and wait for their end, whose cause becomes `verdict`."""
-        if not self._ended.done():
+        if not self.ended.done():
             self._verdict = self._verdict or verdict
             self._signal_group(signal.SIGKILL)
-        await asyncio.shield(self._ended)
+        await asyncio.shield(self.ended)
         if self._removal is not None:
             await asyncio.shield(self._removal)
 
@@ -199,17 +195,17 @@ class WorkerProcess:
         self.paused = False
 
     async def _signal_all(self, number: signal.Signals) -> None:
-        if not self._ended.done():
+        if not self.ended.done():
             self._signal_group(number)
             await asyncio.to_thread(procfs.signal_marked, self.launch.mark, number)
 
     def memory(self) -> procfs.Memory:
         """Return what its processes hold in memory; nothing once it has ended."""
-        return procfs.Memory(0, 0) if self._ended.done() else procfs.memory(procfs.tree(self._process.pid))
+        return procfs.Memory(0, 0) if self.ended.done() else procfs.memory(procfs.tree(self._process.pid))
 
     def cpu_ns(self) -> int:
         """Return the processor time its processes have used."""
-        return 0 if self._ended.done() else procfs.cpu_ns(procfs.tree(self._process.pid))
+        return 0 if self.ended.done() else procfs.cpu_ns(procfs.tree(self._process.pid))
 
     async def kill_if_too_large(self) -> bool:
         """Kill the worker if it holds, or one of its processes ever held, more memory than its limit."""
@@ -237,25 +233,11 @@ class WorkerProcess:
             log.write(json.dumps(record) + "\n")
 
     def _last_lines(self) -> list[str]:
-        """Return the messages of the last lines that the worker wrote."""
+        """Return the last lines that the worker wrote."""
         with self.launch.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
-            lines = log.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
-        return [_message(line) for line in lines]
-
-
-def _message(line: str) -> str:
-    try:
-        return str(json.loads(line)["message"])
-    except (ValueError, TypeError, KeyError):
-        return line
+            return log.read().decode("utf-8", "replace").splitlines()
 
 
 def _describe(status: int) -> str:
-    if status < 0:
-        return f"was killed by {signal.Signals(-status).name}"
-    try:
-        # the supervisor passes the signal that killed the function on as a shell does
-        return f"exited with status {status} ({signal.Signals(status - 128).name})"
-    except ValueError:
-        return f"exited with status {status}"
+    return f"was killed by {signal.Signals(-status).name}" if status < 0 else exited(status)
