@@ -1,0 +1,1 @@
+"""How fast the project is, against its targets and side by side with something plain; run by `make bench`."""

@@ -1,0 +1,23 @@
+"""Run every benchmark, or those named on the command line, and print one table."""
+
+import sys
+
+from benchmarks import bring_up, collection, echo, idle
+from benchmarks.measuring import table
+
+BENCHMARKS = {"bring_up": bring_up, "echo": echo, "collection": collection, "idle": idle}
+
+
+def main() -> None:
+    """Measure, one benchmark after the other: they would disturb each other."""
+    names = sys.argv[1:] or list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        raise SystemExit(f"no benchmark {unknown[0]!r}; known: {', '.join(BENCHMARKS)}")
+    rows = []
+    for name in names:
+        print(f"measuring {name} ...", file=sys.stderr)
+        rows.extend(BENCHMARKS[name].measure())
+    print(table(rows))
+
+
+main()
