@@ -222,8 +222,9 @@ class Owner:
             self._change(profile, slot, Status.READY, environment=environment)
             while not slot.released.is_set():
                 runner.watch(_WATCH_SECONDS)
-        except CancelledError:
-            return
+            runner.finish_phase(slot.test_failure.cause if slot.test_failure is not None else None)
+        except CancelledError as error:
+            runner.finish_phase(error.message)
         except Exception as error:  # noqa: BLE001  whatever it is, it is this environment's failure
             self._change(profile, slot, Status.FAILED, failure=runner.fail(error))
 
