@@ -81,6 +81,11 @@ def own_ports() -> Iterator[int]:
     raise AssertionError("all ranges of ports are in use")
 
 
+def ephemeral_ports_begin() -> int:
+    """Return the port after the last one that an environment may have."""
+    return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+
 @contextlib.contextmanager
 def listener(port: int) -> Iterator[None]:
     """Take a port, as a stranger would."""
@@ -121,6 +126,7 @@ class Run:
     def __init__(self, project: "Project", process: "subprocess.Popen[bytes]", output: Path) -> None:
         self._project = project
         self._output = output
+        self._earlier = {event["run"] for event in project.events()}
         self.process = process
 
     @property
@@ -134,7 +140,7 @@ class Run:
 
     def events(self) -> list[dict[str, Any]]:
         """Return the events that this run recorded so far."""
-        return [event for event in self._project.events() if event["run"] not in self._project.runs_before]
+        return [event for event in self._project.events() if event["run"] not in self._earlier]
 
     def reach(self, phase: str) -> None:
         """Wait until the environment is in `phase`; in `test`, until a test runs and waits for `hold`."""
@@ -191,7 +197,6 @@ class Project:
         self.log = self.root / "e2e" / f".parallel-{ENVIRONMENT}.log"
         self.hold = self.root / "hold"
         self.held = self.root / "held"
-        self.runs_before: set[str] = set()
         self._started: list[Run] = []
         self._home, self._temporary = folder / "home", folder / "tmp"
         for made in (self.root, self._home, self._temporary):
@@ -236,7 +241,6 @@ class Project:
     def start(self, *options: str) -> Run:
         """Start pytest with the environment's profile."""
         self.held.unlink(missing_ok=True)
-        self.runs_before = {event["run"] for event in self.events()}
         output = self.folder / f"output-{len(self._started)}.txt"
         phases = [f"--esb-timeout-{phase}={PHASE_SECONDS}" for phase in ("reset", "compose", "deploy")]
         command = [sys.executable, "-m", "pytest", "--esb-profile", ENVIRONMENT, *phases, *options]

@@ -64,9 +64,16 @@ def check_repaired(project: Project) -> None:
     project.check_nothing_left()
 
 
-@pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("victim", ["process", "controller", "group"])
-def test_what_a_killed_run_leaves_is_removed_by_the_next(project: Project, phase: str, victim: str) -> None:
+@pytest.mark.parametrize(
+    ("victim", "phase"),
+    [
+        *(("process", phase) for phase in PHASES),
+        *(("controller", phase) for phase in PHASES),
+        ("group", "deploy"),
+        ("group", "test"),
+    ],
+)
+def test_what_a_killed_run_leaves_is_removed_by_the_next(project: Project, victim: str, phase: str) -> None:
     """`kill -9` of pytest in any phase, then the same command: green, and nothing is left over."""
     project.hold.touch()
     run = project.start("-n0" if victim == "process" else "-n2")
@@ -112,14 +119,12 @@ def test_a_killed_xdist_worker_costs_no_more_than_its_test(project: Project, pha
     check_repaired(project)
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
-    ("number", "distribution"),
-    [(signal.SIGINT, "-n0"), (signal.SIGTERM, "-n0"), (signal.SIGINT, "-n2"), (signal.SIGTERM, "-n2")],
-    ids=["SIGINT", "SIGTERM", "SIGINT with workers", "SIGTERM with workers"],
+    ("distribution", "phase"), [*(("-n0", phase) for phase in PHASES), ("-n2", "compose"), ("-n2", "test")]
 )
 def test_an_interrupted_run_cleans_up_itself(
-    project: Project, phase: str, number: signal.Signals, distribution: str
+    project: Project, number: signal.Signals, distribution: str, phase: str
 ) -> None:
     """Ctrl-C, which reaches the whole group, and SIGTERM, which reaches pytest only, end with exit code 2."""
     project.hold.touch()

@@ -20,6 +20,20 @@ def start_and_stop(self, command):
 Supervisor.start = start_and_stop
 """
 
+KILLED_SERVICE = """
+import os, signal
+from esb_e2e_plugin.lifecycle.supervisor import Supervisor
+
+start = Supervisor.start
+
+def start_and_kill(self, command):
+    start(self, command)
+    if command.name == "{at}":
+        os.kill(self.identities()["{victim}"].pid, signal.SIGKILL)
+
+Supervisor.start = start_and_kill
+"""
+
 KILLER = """
 import json, os, signal, time
 import pytest
@@ -85,6 +99,19 @@ def test_a_failed_environment_is_told_to_every_xdist_worker(project: Project) ->
 
 
 @pytest.mark.parametrize(
+    ("at", "victim", "phase"), [("gateway", "agent", "compose"), ("provisioner", "s3-storage", "deploy")]
+)
+def test_a_service_that_is_killed_while_the_environment_comes_up_fails_the_phase_at_once(
+    project: Project, at: str, victim: str, phase: str
+) -> None:
+    """Whoever needs the dead service is not asked first: its death is the cause."""
+    project.write("conftest.py", KILLED_SERVICE.format(at=at, victim=victim))
+    result = project.run("-n0")
+    check_failed(project, result, phase, f"{victim} was killed by signal 9")
+    check_before_deadline(result)
+
+
+@pytest.mark.parametrize(
     ("functions", "cause"),
     [
         ("functions:\n  hello: {image: [\n", "functions.yml:2: is not valid YAML"),
@@ -136,6 +163,7 @@ def test_a_service_that_dies_under_the_tests_fails_the_environment_once(
     result = project.run(distribution)
     check_failed(project, result, "test", "database was killed by signal 9")
     check_before_deadline(result)
+    assert "database listens on" in last_lines_of(result, "database")
     line = f"[{ENVIRONMENT}] failed in test: database was killed by signal 9"
     if distribution == "-n0":
         assert "1 passed, 3 errors" in result.output
