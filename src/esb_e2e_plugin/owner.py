@@ -210,7 +210,11 @@ class Owner:
             self._change(profile, slot, Status.FAILED, failure=failure)
             return
         slot.runner = runner
-        self._use(profile, slot, runner)
+        try:
+            self._use(profile, slot, runner)
+        except Exception as error:  # noqa: BLE001  not even a failure could be recorded: nobody may wait for ever
+            failure = Failure(slot.scenario.name, runner.phase, f"{type(error).__name__}: {error}")
+            self._change(profile, slot, Status.FAILED, failure=failure)
         self._end(slot, runner)
         self._change(profile, slot, Status.GONE)
 
