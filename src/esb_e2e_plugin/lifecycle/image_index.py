@@ -40,7 +40,7 @@ def build(manifest_path: Path, fixture_images: Mapping[str, Path]) -> dict[str, 
         ]
         for name, function in _functions(functions_file):
             image = function.get("image")
-            if not image:
+            if not isinstance(image, str) or not image:  # what is wrong with it, apply says
                 continue
             folder = entry.artifact_root / "functions" / name
             fixture = fixture_images.get(image)
@@ -79,7 +79,10 @@ def _handler_of(folder: Path) -> str | None:
     commands = _COMMAND.findall(dockerfile.read_text(encoding="utf-8"))
     if not commands:
         return None
-    words = json.loads(commands[-1])
+    try:
+        words = json.loads(commands[-1])
+    except ValueError:
+        return None
     return str(words[0]) if words else None
 
 
