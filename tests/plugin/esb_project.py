@@ -123,7 +123,7 @@ class Project:
         """Assert that nothing is left of an environment but what tells what happened to it."""
         assert self.processes(environment) == []
         assert [path.name for path in self.state(environment).iterdir()] == ["events.jsonl"]
-        assert not list((self.path / ".esb" / "staging").glob("**/*.yml"))
+        assert not list((self.path / ".esb" / "staging" / f"esb-{environment}").glob("**/*"))
         urls = {
             port
             for event in self.events(environment)

@@ -1,0 +1,427 @@
+"""Environments as a user has them: brought up, used, kept, failed, removed; with real services."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from urllib.parse import quote
+
+import pytest
+
+from tests.plugin.esb_project import Project, entries, listens, output, reported
+
+HOOKS = """
+import json, os
+from pathlib import Path
+
+FILE = Path(__file__).with_name("hooks.jsonl")
+
+def note(hook, **facts):
+    with FILE.open("a") as file:
+        file.write(json.dumps({"hook": hook, "pid": os.getpid(), **facts}) + "\\n")
+
+def pytest_esb_deploy(environment, log):
+    log("the project deploys")
+    note("deploy", name=environment.name, url=environment.urls.gateway)
+
+def pytest_esb_environment_ready(environment):
+    note("ready", name=environment.name)
+
+def pytest_esb_environment_failed(environment, failure):
+    note("failed", name=environment, phase=failure.phase)
+
+def pytest_esb_results(results):
+    note("results", results=results)
+
+def pytest_unconfigure(config):
+    import esb_e2e_plugin
+    if esb_e2e_plugin.RESULTS in config.stash:
+        note("stash", results=config.stash[esb_e2e_plugin.RESULTS])
+"""
+
+ECHO_TEST = """
+def test_echo(esb_gateway):
+    response = esb_gateway.post("/api/echo", json={"x": 1})
+    assert response.status_code == 200
+"""
+
+CANARIES = {
+    "AUTH_USER": "canary user/1",
+    "AUTH_PASS": "canary-pass+word/%&=2",
+    "X_API_KEY": "canary-api-key~3",
+    "JWT_SECRET_KEY": "canary-signing-key-of-more-than-32-characters/4",
+    "S3_ACCESS_KEY": "canaryaccess5",
+    "S3_SECRET_KEY": "canary/secret+key6",
+}
+
+
+@pytest.fixture
+def shop(project: Project) -> Project:
+    """A project with one environment, one function and its test, and a conftest that notes each hook."""
+    project.matrix(entries("one-local"))
+    project.artifact("one-local")
+    project.write("conftest.py", HOOKS)
+    project.write("e2e/scenarios/test_echo.py", ECHO_TEST)
+    return project
+
+
+def hooks(project: Project) -> list[dict[str, object]]:
+    """Return which hooks were called since the last time."""
+    path = project.path / "hooks.jsonl"
+    noted = [json.loads(line) for line in path.read_text().splitlines()]
+    path.unlink()
+    return noted
+
+
+def hook_names(project: Project) -> list[object]:
+    return [note["hook"] for note in hooks(project)]
+
+
+def phases(project: Project, environment: str) -> list[tuple[str, str, bool | None]]:
+    """Return what the events say of the phases: start or finish, name, success."""
+    return [
+        (event["kind"].removeprefix("phase."), event["phase"], event.get("ok"))
+        for event in project.events(environment)
+        if event["kind"] in ("phase.started", "phase.finished")
+    ]
+
+
+def ran(*names: str) -> list[tuple[str, str, bool | None]]:
+    """Return what the events say of phases that went well."""
+    return [entry for name in names for entry in (("started", name, None), ("finished", name, True))]
+
+
+def failure_block(result: pytest.RunResult, title: str) -> str:
+    """Return the block of the summary with a title, without the next ones."""
+    text = result.stdout.str()
+    assert text.count(f" Failed: {title} ") == 1, text
+    return re.split(r"\n={3,}", text.split(f" Failed: {title} ")[1])[0]
+
+
+def test_a_run_brings_an_environment_up_uses_it_and_leaves_nothing_but_results(shop: Project) -> None:
+    """One process: phases are shown under capture, hooks run once, everything of the environment is gone."""
+    shop.write(
+        "e2e/scenarios/test_echo.py",
+        ECHO_TEST + "def test_credentials(esb_environment):\n    print(vars(esb_environment.credentials))\n",
+    )
+    canaries = "".join(f"{name}='{value}'\n" for name, value in CANARIES.items())
+    shop.write("e2e/environments/one-local/.env", canaries)
+    result = shop.run("--esb-profile", "one-local")
+    assert result.ret == 0
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "esb: one-local (process) from command line",
+            "esb: collects e2e/scenarios",
+            "[[]one-local] reset: done in * s",
+            "[[]one-local] compose: done in * s",
+            "[[]one-local] deploy: done in * s",
+            "[[]one-local] removed in * s",
+            "*2 passed*",
+        ]
+    )
+    noted = hooks(shop)
+    assert [note["hook"] for note in noted] == ["deploy", "ready", "results", "stash"]
+    assert noted[2]["results"] == noted[3]["results"] == {"one-local": True}
+    assert re.fullmatch(r"https://127\.0\.0\.1:\d+", str(noted[0]["url"]))
+    assert phases(shop, "one-local") == ran("reset", "compose", "deploy", "test", "cleanup")
+    log = shop.log("one-local")
+    for part in ("-m esb_services.gateway", "deploy: apply", "POST /api/echo 200", "echo was called"):
+        assert part in log
+    assert "[pytest_esb_deploy] the project deploys" in log
+    shop.assert_removed("one-local")
+    written = {"output": output(result), "log": log, "events": json.dumps(shop.events("one-local"))}
+    for name, value in CANARIES.items():
+        plain = value.encode()
+        encoded = {base64.b64encode(plain), base64.urlsafe_b64encode(plain), quote(value, safe="").encode()}
+        for form in {plain, *(form.rstrip(b"=") for form in encoded)}:
+            for place, text in written.items():
+                assert form.decode() not in text, f"{name} in {place}"
+
+
+def test_events_are_records_that_tell_the_run_in_order(shop: Project) -> None:
+    """Each line is a JSON object with version, time, run, environment and kind; a test's outcome is there."""
+    result = shop.run("-s", "--esb-profile", "one-local")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["[[]one-local] compose: done in * s"])
+    events = shop.events("one-local")
+    assert [event["v"] for event in events] == [1] * len(events)
+    assert {event["env"] for event in events} == {"one-local"}
+    assert len({event["run"] for event in events}) == 1
+    times = [event["t"] for event in events]
+    assert times == sorted(times)
+    kinds = [event["kind"] for event in events]
+    assert (kinds[0], kinds[-1]) == ("run.started", "run.finished")
+    healthy = {e["service"] for e in events if e["kind"] == "service.state" and e["state"] == "healthy"}
+    assert healthy == {"database", "s3-storage", "agent", "gateway"}
+    finished = [event for event in events if event["kind"] == "test.finished"]
+    assert [(e["test"], e["outcome"]) for e in finished] == [
+        ("e2e/scenarios/test_echo.py::test_echo[one-local]", "passed")
+    ]
+
+
+def test_workers_share_one_environment_and_a_failed_test_fails_the_run(shop: Project) -> None:
+    """With `-n 2` hooks run once in the controller, and results name the environment whose test failed."""
+    shop.write(
+        "e2e/scenarios/test_more.py",
+        "import os, pytest\n"
+        "@pytest.mark.parametrize('number', range(4))\n"
+        "def test_url(esb_gateway_url, number): assert number != 2, esb_gateway_url\n"
+        "def test_worker(esb_environment, record_property): assert os.environ['PYTEST_XDIST_WORKER']\n",
+    )
+    shop.write("tests/test_plain.py", "def test_plain(): pass\n")
+    result = shop.run("-n", "2", "-rA", "--esb-profile", "one-local", "e2e", "tests")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=6, failed=1)
+    assert reported(result) == sorted(
+        [
+            "e2e/scenarios/test_echo.py::test_echo[one-local]",
+            *(f"e2e/scenarios/test_more.py::test_url[one-local-{number}]" for number in range(4)),
+            "e2e/scenarios/test_more.py::test_worker[one-local]",
+            "tests/test_plain.py::test_plain",
+        ]
+    )
+    for phase in ("reset", "compose", "deploy"):
+        shown = [line for line in result.outlines if line.startswith(f"[one-local] {phase}: done in ")]
+        assert len(shown) == 1
+    noted = hooks(shop)
+    assert [note["hook"] for note in noted] == ["deploy", "ready", "results", "stash"]
+    assert len({note["pid"] for note in noted}) == 1
+    assert noted[-1]["results"] == {"one-local": False}
+    block = failure_block(result, "one-local > test")
+    node = "e2e/scenarios/test_more.py::test_url[one-local-2]"
+    assert f"cause:     {node}: AssertionError: https://127.0.0.1:" in block
+    assert f'reproduce: pytest --esb-profile one-local "{node}"' in block
+    assert str(shop.path / "e2e" / ".parallel-one-local.log") in block
+    assert phases(shop, "one-local")[6:] == [
+        ("started", "test", None),
+        ("finished", "test", False),
+        *ran("cleanup"),
+    ]
+    shop.assert_removed("one-local")
+
+
+def test_an_environment_is_built_used_taken_over_kept_and_removed(shop: Project) -> None:
+    """`--esb-build-only` leaves it up, `--esb-test-only` leaves it as it is, a full run starts it anew."""
+    target = shop.path / "e2e" / "scenarios" / "test_echo.py"
+    target.rename(target.with_suffix(".off"))
+    built = shop.run("--esb-profile", "one-local", "--esb-build-only", "-n", "2")
+    target.with_suffix(".off").rename(target)
+    assert built.ret == 0
+    assert "worker" not in re.sub(r"rootdir: .*", "", output(built))
+    built.stdout.fnmatch_lines(["[[]one-local] deploy: done in * s", "[[]one-local] left running: https://*"])
+    noted = hooks(shop)
+    assert [note["hook"] for note in noted] == ["deploy", "ready", "results", "stash"]
+    assert noted[-1]["results"] == {"one-local": True}
+    services = set(shop.processes("one-local"))
+    port = int(str(noted[0]["url"]).rpartition(":")[2])
+    assert len(services) == 4
+    assert listens(port)
+    secrets = [path for path in shop.state("one-local").rglob("*") if path.suffix in (".key", ".json")]
+    assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
+
+    for workers in ("0", "2"):
+        used = shop.run("--esb-profile", "one-local", "--esb-test-only", "-n", workers)
+        assert used.ret == 0
+        used.assert_outcomes(passed=1)
+        assert "compose: done" not in output(used)
+        assert hook_names(shop) == ["results", "stash"]
+        assert services <= set(shop.processes("one-local"))
+
+    kept = shop.run("--esb-profile", "one-local", "--esb-keep")
+    assert kept.ret == 0
+    kept.stdout.fnmatch_lines(["[[]one-local] compose: done in * s", "[[]one-local] left running: https://*"])
+    assert not services & set(shop.processes("one-local"))
+    assert shop.processes("one-local")
+    assert hook_names(shop) == ["deploy", "ready", "results", "stash"]
+
+    for pid in shop.processes("one-local"):
+        os.kill(pid, 9)
+    before = shop.files()
+    dead = shop.run("--esb-profile", "one-local", "--esb-test-only")
+    assert dead.ret == pytest.ExitCode.TESTS_FAILED
+    block = failure_block(dead, "one-local > test")
+    assert "environment one-local was left running, but its " in block
+    assert "start it with: pytest --esb-profile one-local --esb-build-only" in block
+    assert hook_names(shop) == ["failed", "results", "stash"]
+    unchanged = {name for name in before if "/state/" in name and not name.endswith("events.jsonl")}
+    assert {name: shop.files()[name] for name in unchanged} == {name: before[name] for name in unchanged}
+
+    assert shop.run("--esb-profile", "one-local").ret == 0
+    shop.assert_removed("one-local")
+
+
+def test_a_failing_deploy_hook_fails_the_deploy_phase_for_every_test_at_once(shop: Project) -> None:
+    """The hook's exception is the cause; each test is an error of one line; the environment is removed."""
+    shop.write(
+        "conftest.py", HOOKS.replace('log("the project deploys")', 'raise RuntimeError("no seed data")')
+    )
+    shop.write("e2e/scenarios/test_more.py", "def test_more(esb_environment): pass\n")
+    result = shop.run("-n", "2", "--esb-profile", "one-local")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=2)
+    cause = "a pytest_esb_deploy hook failed: RuntimeError: no seed data"
+    assert f"cause:     {cause}" in failure_block(result, "one-local > deploy")
+    lines = [line for line in result.outlines if line == f"[one-local] failed in deploy: {cause}"]
+    assert len(lines) == 2
+    assert "Traceback" not in output(result)
+    assert [(note["hook"], note.get("phase")) for note in hooks(shop)] == [
+        ("failed", "deploy"),
+        ("results", None),
+        ("stash", None),
+    ]
+    assert phases(shop, "one-local")[4:] == [
+        ("started", "deploy", None),
+        ("finished", "deploy", False),
+        *ran("cleanup"),
+    ]
+    shop.assert_removed("one-local")
+
+
+BAD_FUNCTIONS = "functions:\n  echo: {image: [not, text]}\n"
+
+
+def test_two_environments_come_up_in_parallel_and_fail_independently(shop: Project) -> None:
+    """A broken one fails with its cause while the other is green; both bring-ups overlap."""
+    shop.matrix(entries("one-local", "bad-local"))
+    shop.artifact("bad-local", BAD_FUNCTIONS)
+    result = shop.run("-n", "2", "--esb-profile", "all", "--esb-log-lines", "3")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=1, errors=1)
+    block = failure_block(result, "bad-local > deploy")
+    assert "functions.yml" in block
+    assert "functions.echo.image" in block
+    assert block.count("\n  ") == 3
+    assert "last 3 lines of " in block
+    assert "reproduce: pytest --esb-profile bad-local" in block
+    assert "Failed: one-local" not in output(result)
+    noted = hooks(shop)
+    assert noted[-1]["results"] == {"one-local": True, "bad-local": False}
+    assert sorted(str(note["hook"]) for note in noted) == ["deploy", "failed", "ready", "results", "stash"]
+    spans = {}
+    for name in ("one-local", "bad-local"):
+        times = {e["kind"] + e["phase"]: e["t"] for e in shop.events(name) if e["kind"].startswith("phase.f")}
+        start = min(event["t"] for event in shop.events(name))
+        spans[name] = (start, times["phase.finishedcompose"])
+        shop.assert_removed(name)
+    (first_start, first_end), (second_start, second_end) = spans.values()
+    assert first_start < second_end
+    assert second_start < first_end
+
+
+def test_an_environment_that_no_test_uses_fails_a_build_only_run(shop: Project) -> None:
+    """Built without a test, a broken environment gives exit code 1 and is removed; the other stays up."""
+    shop.matrix(entries("one-local", "bad-local", artifacts=True))
+    shop.artifact("bad-local", BAD_FUNCTIONS)
+    result = shop.run("--esb-profile", "all", "--esb-build-only")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "functions.echo.image" in failure_block(result, "bad-local > deploy")
+    assert hooks(shop)[-1]["results"] == {"one-local": True, "bad-local": False}
+    assert len(shop.processes("one-local")) == 4
+    shop.assert_removed("bad-local")
+
+
+def test_a_crashed_worker_is_reported_and_the_environment_is_removed(shop: Project) -> None:
+    """A test that ends its worker fails; the others run elsewhere, the run ends and cleans up."""
+    shop.write(
+        "e2e/scenarios/test_crash.py",
+        "import os, pytest\n"
+        "def test_crash(esb_environment): os._exit(7)\n"
+        "@pytest.mark.parametrize('number', range(4))\n"
+        "def test_other(esb_gateway_url, number): pass\n",
+    )
+    result = shop.run("-n", "2", "-rA", "--esb-profile", "one-local")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=5, failed=1)
+    block = failure_block(result, "one-local > test")
+    assert "e2e/scenarios/test_crash.py::test_crash[one-local]: worker 'gw" in block
+    assert "crashed while running" in block
+    assert hooks(shop)[-1]["results"] == {"one-local": False}
+    shop.assert_removed("one-local")
+
+
+def test_a_clean_up_that_leaves_something_fails_the_environment_and_names_it(shop: Project) -> None:
+    """What stays is named with the command that removes it, in a phase of its own."""
+    shop.write(
+        "conftest.py",
+        HOOKS
+        + "def pytest_esb_environment_ready(environment):\n"
+        + "    import types\n"
+        + "    from esb_e2e_plugin.lifecycle import cleanup\n"
+        + "    def refuse(path):\n"
+        + "        raise PermissionError(1, 'Operation not permitted', str(path))\n"
+        + "    cleanup.shutil = types.SimpleNamespace(rmtree=refuse)\n",
+    )
+    result = shop.run("--esb-profile", "one-local")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "cause:     still there: " in failure_block(result, "one-local > cleanup")
+    certificates = shop.state("one-local") / "certificates"
+    shown = next(line for line in result.outlines if line.startswith("[one-local] cleanup: FAILED: "))
+    assert f"{certificates}: Operation not permitted (rm -rf {certificates})" in shown
+    left = [event for event in shop.events("one-local") if event["kind"] == "cleanup.left"]
+    assert len(left) == 1
+    assert shop.processes("one-local") == []
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_failure_that_cannot_be_recorded_ends_the_run_nevertheless(shop: Project, workers: str) -> None:
+    """With the disk full from the compose phase on, each waiting test gets the cause and the run ends."""
+    shop.write(
+        "conftest.py",
+        HOOKS
+        + "def pytest_configure(config):\n"
+        + "    from esb_e2e_plugin.events import Journal\n"
+        + "    event = Journal.event\n"
+        + "    def full(self, kind, **fields):\n"
+        + "        if fields.get('phase') not in (None, 'reset'):\n"
+        + "            raise OSError(28, 'No space left on device')\n"
+        + "        event(self, kind, **fields)\n"
+        + "    Journal.event = full\n",
+    )
+    result = shop.run("-n", workers, "--esb-profile", "one-local")
+    result.assert_outcomes(errors=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "No space left on device" in failure_block(result, "one-local > compose")
+    assert hooks(shop)[-1]["results"] == {"one-local": False}
+
+
+def test_an_environment_without_artifacts_is_deployed_by_hooks_alone(shop: Project) -> None:
+    """Without a manifest the services come up, the project's hook deploys, and tests run."""
+    shop.matrix(entries("one-local", artifacts=False))
+    shop.write(
+        "e2e/scenarios/test_echo.py",
+        "def test_stores(esb_environment, esb_gateway):\n"
+        "    assert esb_environment.paths.config is None\n"
+        "    assert esb_gateway.get('/health').json()['config']['digest'] is None\n",
+    )
+    result = shop.run("-q", "--esb-profile", "one-local")
+    assert result.ret == 0
+    assert hook_names(shop) == ["deploy", "ready", "results", "stash"]
+    assert [path.name for path in shop.state("one-local").iterdir()] == ["events.jsonl"]
+
+
+def test_an_environment_is_removed_when_its_last_test_has_reported(shop: Project) -> None:
+    """The first of two environments is gone while tests of the second still run."""
+    shop.matrix(entries("one-local", "two-local"))
+    shop.artifact("two-local")
+    shop.write(
+        "e2e/scenarios/test_echo.py",
+        "import time\n"
+        "def gone(folder):\n"
+        "    return [path.name for path in folder.iterdir()] == ['events.jsonl']\n"
+        "def test_order(esb_environment):\n"
+        "    first = esb_environment.paths.state.with_name('one-local')\n"
+        "    if esb_environment.name == 'one-local':\n"
+        "        assert not gone(first)\n"
+        "        return\n"
+        "    deadline = time.monotonic() + 30\n"
+        "    while not gone(first):\n"
+        "        assert time.monotonic() < deadline\n"
+        "        time.sleep(0.02)\n",
+    )
+    result = shop.run("--esb-profile", "all")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 0
