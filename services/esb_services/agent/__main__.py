@@ -5,6 +5,7 @@ import os
 import sys
 
 from esb_services import logs
+from esb_services.agent.runtime import EngineError
 from esb_services.agent.settings import Settings
 from esb_services.listening import ADDRESS_IN_USE, AddressInUseError
 from esb_services.variables import SettingError
@@ -25,6 +26,9 @@ def main() -> int:
     except AddressInUseError as error:
         log.error("the agent cannot start: %s", error.strerror)  # noqa: TRY400 - a traceback says no more
         return ADDRESS_IN_USE
+    except EngineError as error:
+        log.error("the agent cannot start: %s", error)  # noqa: TRY400 - a traceback says no more
+        return 1
     return 0
 
 

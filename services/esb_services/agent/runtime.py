@@ -52,6 +52,10 @@ class ResponseTooLargeError(WorkerError):
         super().__init__(f"the response of worker {name} is larger than {MAX_RESPONSE_BYTES} bytes")
 
 
+class EngineError(WorkerError):
+    """What runs the workers does not answer, or refuses something that is not the caller's mistake."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """What a worker is made of."""
@@ -105,11 +109,22 @@ class WorkerAnswer:
 
 
 class Runtime(Protocol):
-    """Runs function workers; a method that takes a worker's id raises `UnknownWorkerError` for others."""
+    """Runs function workers.
+
+    A method that takes a worker's id raises `UnknownWorkerError` for others, and `EngineError` where it needs
+    an engine that does not do what it is asked.
+    """
 
     @property
     def name(self) -> str:
         """Its name in settings and reports, such as `process`."""
+
+    async def open(self) -> None:
+        """Get ready; called once, before anything else.
+
+        Raises:
+            EngineError: what runs the workers cannot be used.
+        """
 
     async def engine_id(self) -> str:
         """Return the stable identity of what runs the workers."""

@@ -9,12 +9,10 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from esb_services.agent.images import ImageIndex
 from esb_services.agent.metrics import Metrics, answer
-from esb_services.agent.process_runtime import ProcessRuntime
-from esb_services.agent.runtime import MAX_RESPONSE_BYTES
+from esb_services.agent.runtime import MAX_RESPONSE_BYTES, Runtime
 from esb_services.agent.service import AgentService
-from esb_services.agent.settings import Settings
+from esb_services.agent.settings import DockerSettings, Settings
 from esb_services.agent.v1 import agent_pb2, agent_pb2_grpc
 from esb_services.http1 import Message, Response, serve_connection
 from esb_services.listening import AddressInUseError, listen
@@ -31,13 +29,14 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         AddressInUseError: one of the ports belongs to somebody else.
+        EngineError: what runs the workers cannot be used.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics()
     with listen(settings.host, settings.metrics_port) as metrics_socket:
-        runtime = ProcessRuntime(settings.project, ImageIndex(settings.image_index), settings.log_dir)
+        runtime = make_runtime(settings)
         server = make_server(settings, AgentService(runtime, metrics))
         await runtime.open()
         try:
@@ -51,6 +50,19 @@ async def serve(settings: Settings) -> None:
         finally:
             await runtime.close()
             await server.stop(0.2)
+
+
+def make_runtime(settings: Settings) -> Runtime:
+    """Return what runs the workers; only that one's libraries are loaded."""
+    workers = settings.workers
+    if isinstance(workers, DockerSettings):
+        from esb_services.agent.docker_runtime import DockerRuntime
+
+        return DockerRuntime(settings.project, workers)
+    from esb_services.agent.images import ImageIndex
+    from esb_services.agent.process_runtime import ProcessRuntime
+
+    return ProcessRuntime(settings.project, ImageIndex(workers.image_index), workers.log_dir)
 
 
 def make_server(settings: Settings, service: AgentService) -> grpc.aio.Server:
@@ -81,7 +93,7 @@ def make_server(settings: Settings, service: AgentService) -> grpc.aio.Server:
     return server
 
 
-async def _serve_metrics(sock: socket.socket, metrics: Metrics, runtime: ProcessRuntime) -> None:
+async def _serve_metrics(sock: socket.socket, metrics: Metrics, runtime: Runtime) -> None:
     async def handle(request: Message) -> Response:
         return answer(request, metrics, runtime.states())
 

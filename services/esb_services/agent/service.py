@@ -12,6 +12,7 @@ import grpc.aio
 from esb_services import logs
 from esb_services.agent.metrics import Metrics
 from esb_services.agent.runtime import (
+    EngineError,
     InvalidInvocationError,
     InvocationTimeoutError,
     ResponseTooLargeError,
@@ -33,6 +34,7 @@ TRACE_HEADER = "x-amzn-trace-id"
 REQUEST_HEADER = "x-amzn-requestid"
 
 _CODES: dict[type[WorkerError], grpc.StatusCode] = {
+    EngineError: grpc.StatusCode.INTERNAL,
     InvalidInvocationError: grpc.StatusCode.INVALID_ARGUMENT,
     InvocationTimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
     ResponseTooLargeError: grpc.StatusCode.RESOURCE_EXHAUSTED,

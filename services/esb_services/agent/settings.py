@@ -7,7 +7,32 @@ from pathlib import Path
 
 from esb_services.variables import SettingError, Variables
 
-RUNTIMES = ("process",)
+RUNTIMES = ("process", "docker")
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """Workers that are processes: where the code of images lies, and where their output goes."""
+
+    image_index: Path
+    log_dir: Path
+
+
+@dataclass(frozen=True)
+class DockerSettings:
+    """Workers that are containers.
+
+    Attributes:
+        host: the engine's address.
+        network: the name of the workers' network.
+        environment: the environment's name, for labels.
+        run_id: the run that the environment belongs to, for labels.
+    """
+
+    host: str
+    network: str
+    environment: str
+    run_id: str
 
 
 @dataclass(frozen=True)
@@ -21,9 +46,7 @@ class Settings:
     cert_file: Path
     key_file: Path
     ca_file: Path
-    runtime: str
-    image_index: Path
-    log_dir: Path
+    workers: ProcessSettings | DockerSettings
     log_level: str
 
     @classmethod
@@ -43,11 +66,25 @@ class Settings:
             cert_file=variables.file("AGENT_CERT_FILE"),
             key_file=variables.file("AGENT_KEY_FILE"),
             ca_file=variables.file("AGENT_CA_FILE"),
-            runtime=variables.choice("AGENT_RUNTIME", RUNTIMES),
-            image_index=Path(variables.text("AGENT_IMAGE_INDEX", "the path of the image index, a JSON file")),
-            log_dir=Path(variables.text("AGENT_LOG_DIR", "the path of a folder for the workers' output")),
+            workers=_workers(variables),
             log_level=variables.log_level(),
         )
+
+
+def _workers(variables: Variables) -> ProcessSettings | DockerSettings:
+    if variables.choice("AGENT_RUNTIME", RUNTIMES) == "docker":
+        return DockerSettings(
+            host=variables.text(
+                "DOCKER_HOST", "the address of a Docker engine", "unix:///var/run/docker.sock"
+            ),
+            network=variables.text("AGENT_NETWORK", "the name of the workers' network"),
+            environment=variables.text("ESB_ENV", "the environment's name, such as e2e-docker"),
+            run_id=variables.text("ESB_RUN_ID", "the id of the run that the environment belongs to"),
+        )
+    return ProcessSettings(
+        image_index=Path(variables.text("AGENT_IMAGE_INDEX", "the path of the image index, a JSON file")),
+        log_dir=Path(variables.text("AGENT_LOG_DIR", "the path of a folder for the workers' output")),
+    )
 
 
 def _check_certificates(variables: Variables) -> None:
