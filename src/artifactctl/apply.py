@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifactctl import output, runtime_meta, secrets
-from artifactctl.manifest import load_manifest
+from artifactctl.manifest import Manifest, load_manifest
 from artifactctl.merge import LOCK_TIMEOUT, MergeResult, merge_manifest
 
 
@@ -35,9 +35,7 @@ def apply(
     Raises:
         ArtifactError: something is wrong with the input or `out`, which is then untouched.
     """
-    manifest = load_manifest(manifest_path)
-    warnings = runtime_meta.check(manifest, strict=strict)
-    secrets.check(manifest, secret_env)
+    manifest, warnings = check(manifest_path, secret_env=secret_env, strict=strict)
     merged = merge_manifest(manifest, out, additive=additive, lock_timeout=lock_timeout)
     return ApplyResult(
         digest=merged.digest,
@@ -47,6 +45,23 @@ def apply(
         changed=merged.changed,
         warnings=warnings + merged.warnings,
     )
+
+
+def check(
+    manifest_path: Path, *, secret_env: Path | None = None, strict: bool = False
+) -> tuple[Manifest, tuple[str, ...]]:
+    """Check the manifest, its runtime metadata and secrets, as `apply` does first.
+
+    Returns:
+        The manifest, and warnings of the runtime metadata.
+
+    Raises:
+        ArtifactError: something is wrong.
+    """
+    manifest = load_manifest(manifest_path)
+    warnings = runtime_meta.check(manifest, strict=strict)
+    secrets.check(manifest, secret_env)
+    return manifest, warnings
 
 
 def remove(out: Path, *, lock_timeout: float = LOCK_TIMEOUT) -> None:

@@ -1,17 +1,26 @@
 """The command line: a thin adapter over the functions of the same names."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from artifactctl.errors import ArtifactError
 
-_DESCRIPTION = "Apply committed artifacts: artifact.yml to a configuration folder."
+_DESCRIPTION = "Apply committed artifacts: artifact.yml to images and a configuration folder."
 _EPILOG = "Every command exits 0, or 1 with one line on stderr: '<command> failed: FILE:LINE: …'."
+_ENVIRONMENT = (
+    "Environment: CONTAINER_REGISTRY (the registry that the runtime pulls from), HOST_REGISTRY_ADDR "
+    "(the same registry as this host pushes to; neither set: nothing is pushed), PYTHON_BASE_IMAGE "
+    "(what base images start from), and what docker reads, such as DOCKER_HOST and DOCKER_CONTEXT."
+)
 _Report = dict[str, Any]
 
 
@@ -29,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     report: _Report = {"command": arguments.command}
     failure = None
     try:
-        report |= {"ok": True, **run(arguments)}
+        with _terminable():
+            report |= {"ok": True, **run(arguments)}
     except ArtifactError as error:
         report |= {"ok": False, "error": _error_report(error)}
         failure = str(error)
@@ -42,6 +52,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return _failed(arguments.command, failure or f"cannot print the result: {error.strerror}", 1)
     return _failed(arguments.command, failure, 1) if failure is not None else 0
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does: builds run in sessions of their own, which we must end."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def _failed(command: str, why: str, code: int) -> int:
@@ -69,7 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     apply = _command(
         commands, "apply", _apply, "check manifest, runtime metadata and secrets, then merge into a folder"
     )
-    for command in (merge, apply):
+    prepare = _command(
+        commands,
+        "prepare-images",
+        _prepare_images,
+        "build what the functions run from; push it to a registry if one is set",
+    )
+    deploy = _command(commands, "deploy", _deploy, "prepare the images, then apply")
+    for command in (merge, apply, deploy):
         command.add_argument(
             "--out",
             metavar="DIR",
@@ -77,18 +108,28 @@ def _parser() -> argparse.ArgumentParser:
             required=True,
             help="the output folder: absent, empty, or written by an earlier run",
         )
-    apply.add_argument(
-        "--secret-env",
-        metavar="FILE",
-        type=_path,
-        help="lines NAME=value with the secrets that the artifacts require",
-    )
-    apply.add_argument(
-        "--strict", action="store_true", help="runtime metadata that does not fit is an error, not a warning"
-    )
-    apply.add_argument(
-        "--additive", action="store_true", help="keep what an earlier run left in the folder, and add to it"
-    )
+    for command in (apply, deploy):
+        command.add_argument(
+            "--secret-env",
+            metavar="FILE",
+            type=_path,
+            help="lines NAME=value with the secrets that the artifacts require",
+        )
+        command.add_argument(
+            "--strict",
+            action="store_true",
+            help="runtime metadata that does not fit is an error, not a warning",
+        )
+        command.add_argument(
+            "--additive",
+            action="store_true",
+            help="keep what an earlier run left in the folder, and add to it",
+        )
+    for command in (prepare, deploy):
+        command.add_argument(
+            "--no-cache", action="store_true", help="build images even if they are there already"
+        )
+        command.epilog = f"{_ENVIRONMENT} {_EPILOG}"
     return parser
 
 
@@ -153,13 +194,50 @@ def _apply(arguments: argparse.Namespace) -> _Report:
     return dataclasses.asdict(result)
 
 
+def _prepare_images(arguments: argparse.Namespace) -> _Report:
+    from artifactctl.images import prepare
+
+    log = None if arguments.json else _progress
+    return dataclasses.asdict(prepare(arguments.artifact, no_cache=arguments.no_cache, log=log))
+
+
+def _deploy(arguments: argparse.Namespace) -> _Report:
+    from artifactctl.deploy import deploy
+
+    result = deploy(
+        arguments.artifact,
+        arguments.out,
+        secret_env=arguments.secret_env,
+        strict=arguments.strict,
+        additive=arguments.additive,
+        no_cache=arguments.no_cache,
+        log=None if arguments.json else _progress,
+    )
+    return dataclasses.asdict(result.prepared) | dataclasses.asdict(result.applied)
+
+
+def _progress(line: str) -> None:
+    # A reader that went away must not end a build; the result says it.
+    with contextlib.suppress(OSError):
+        print(line, flush=True)  # noqa: T201
+
+
 def _summary(report: _Report) -> str:
     command = report["command"]
     if "ids" in report:
         return f"{command}: ok: {', '.join(report['ids'])}"
+    told = []
+    if "images" in report:
+        actions = Counter(image["action"] for image in report["images"])
+        pushed = sum(image["pushed"] is not None for image in report["images"])
+        told.append(", ".join(f"{number} {action}" for action, number in actions.items()) or "no images")
+        told += [f"{pushed} pushed"] if pushed else []
+    if "changed" not in report:
+        return f"{command}: ok: {', '.join(told)}"
     counts = ", ".join(f"{report[name]} {name}" for name in ("functions", "routes", "resources"))
     state = "new config" if report["changed"] else "unchanged config"
-    return f"{command}: ok: {state} {report['digest']}: {counts}"
+    told.append(f"{state} {report['digest']}: {counts}")
+    return f"{command}: ok: {'; '.join(told)}"
 
 
 def _error_report(error: ArtifactError) -> _Report:
@@ -168,6 +246,7 @@ def _error_report(error: ArtifactError) -> _Report:
         "file": str(error.path) if error.path is not None else None,
         "line": error.line,
         "field": error.field,
+        "output": list(getattr(error, "output", ())),
     }
 
 
