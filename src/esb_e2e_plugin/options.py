@@ -65,6 +65,7 @@ _OPTIONS = (
         "test_target", "targets", "run this path or node id in place of the suites, on one environment", "T"
     ),
     _Option("keep", "flag", "leave environments running at the end"),
+    _Option("no_cache", "flag", "build every image anew"),
     _Option("log_lines", "count", "lines of the log shown for a failed environment", "N", 40),
     _Option("lock_timeout", "seconds", "longest wait for another run's environment, in seconds", "S", 600.0),
     _Option("timeout_reset", "seconds", "deadline of the reset phase, in seconds", "S", 60.0),
@@ -93,6 +94,7 @@ class Settings:
         test_only: Use running environments, and leave them as they are.
         test_targets: Absolute paths or node ids that replace suites and path arguments.
         keep: Leave the environments up at the end.
+        no_cache: Build every image anew.
         log_lines: Lines of the log in the summary of a failed environment.
         lock_timeout: Longest wait for an environment's lock, in seconds.
         timeout_reset: Deadline of the reset phase, in seconds.
@@ -108,6 +110,7 @@ class Settings:
     test_only: bool
     test_targets: tuple[str, ...]
     keep: bool
+    no_cache: bool
     log_lines: int
     lock_timeout: float
     timeout_reset: float

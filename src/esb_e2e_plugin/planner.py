@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from esb_e2e_plugin.matrix import Entry, Matrix, Mode, Suite
@@ -55,6 +56,7 @@ class Plan:
         scenarios: The environments, as they were named.
         root: The project root.
         port_base: The first host port that environments may use.
+        subnet_pool: The network that environments' networks are taken from.
         matrix_digest: Digest of the matrix that the plan was made from.
         arguments: What pytest is to collect when the command line names no path: paths and node ids.
         known_targets: Every target of the matrix, absolute, whether selected or not.
@@ -63,6 +65,7 @@ class Plan:
     scenarios: tuple[Scenario, ...]
     root: Path
     port_base: int
+    subnet_pool: IPv4Network
     matrix_digest: str
     arguments: tuple[str, ...]
     known_targets: tuple[Path, ...]
@@ -126,6 +129,7 @@ def plan(matrix: Matrix, names: Sequence[str], *, test_targets: Sequence[str] = 
         scenarios=scenarios,
         root=matrix.root,
         port_base=matrix.port_base,
+        subnet_pool=matrix.subnet_pool,
         matrix_digest=matrix.digest,
         arguments=tuple(test_targets) or tuple(targets),
         known_targets=tuple(target for suite in matrix.suites.values() for target in suite.targets),

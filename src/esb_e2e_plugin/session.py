@@ -47,6 +47,7 @@ class OwnerSession:
             root=plan.root,
             host=host_path(os.environ),
             port_base=plan.port_base,
+            subnet_pool=plan.subnet_pool,
             environ=dict(os.environ),
             settings=settings,
             applier=find_applier(os.environ),

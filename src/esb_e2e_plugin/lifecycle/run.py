@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,7 @@ class Run:
         root: the project root.
         host: the folder shared by all runs of this user, see `store.host_path`.
         port_base: first host port that environments may use.
+        subnet_pool: the network that environments' networks are taken from.
         environ: the caller's environment variables.
         settings: options.
         applier: program that applies artifacts in place of the built-in applier.
@@ -47,6 +49,7 @@ class Run:
     root: Path
     host: Path
     port_base: int
+    subnet_pool: IPv4Network
     environ: Mapping[str, str]
     settings: Settings
     applier: Path | None

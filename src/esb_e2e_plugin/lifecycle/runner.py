@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Self, TypeVar
 
 from artifactctl.errors import ArtifactError
@@ -14,13 +13,12 @@ from esb_e2e_plugin.environment import Environment, Paths, Ports
 from esb_e2e_plugin.errors import EsbError, UserError
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import CancelledError, Failure, PortTakenError, StepError
+from esb_e2e_plugin.lifecycle.backend import Backend, backend_of, mark_of, project_of
 from esb_e2e_plugin.lifecycle.certificates import write_certificates
 from esb_e2e_plugin.lifecycle.cleanup import remove_files
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.deploy import Artifacts, applied_digest, deploy
-from esb_e2e_plugin.lifecycle.driver import Driver
 from esb_e2e_plugin.lifecycle.health import probe
-from esb_e2e_plugin.lifecycle.process import ProcessDriver
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
 from esb_e2e_plugin.planner import Scenario
@@ -36,7 +34,6 @@ from esb_e2e_plugin.store import (
 )
 
 _CLEANUP_SECONDS = 30.0
-_FIXTURE_IMAGES = Path("e2e", "fixtures", "images", "lambda")
 _MOST_MOVES = 20
 
 _T = TypeVar("_T")
@@ -50,8 +47,11 @@ class EnvironmentRunner:
         journal: the environment's log and events.
     """
 
-    def __init__(self, scenario: Scenario, run: Run, lock: EnvironmentLock, key: str, paths: Paths) -> None:
+    def __init__(
+        self, scenario: Scenario, run: Run, lock: EnvironmentLock, key: str, backend: Backend
+    ) -> None:
         """Take over an environment; `own` is the way to one."""
+        paths = environment_paths(scenario, run.root)
         self.phase = "reset"
         self._scenario = scenario
         self._run = run
@@ -67,15 +67,8 @@ class EnvironmentRunner:
         if scenario.entry.secret_env_file is not None:
             self.journal.redact.add(read_env_file(scenario.entry.secret_env_file).values())
         self.journal.event("run.started", profile=scenario.profile)
-        mark = _mark(paths)
-        self._supervisor = Supervisor(mark, paths.run, paths.logs, self.journal)
-        self._driver: Driver = ProcessDriver(
-            self._supervisor,
-            mark,
-            self.journal,
-            scenario.entry.artifact_manifest,
-            _fixture_images(scenario, run.root),
-        )
+        self._supervisor = Supervisor(mark_of(paths), paths.run, paths.logs, self.journal)
+        self._driver = backend.driver(scenario, run, paths, key, self._supervisor, self.journal)
 
     @classmethod
     def own(cls, scenario: Scenario, run: Run) -> Self:
@@ -91,8 +84,8 @@ class EnvironmentRunner:
                 raise CancelledError("the run was interrupted")
 
         make_host_folder(run.host)
-        paths = environment_paths(scenario, run.root)
-        key = lock_key(_mark(paths), _project(scenario))
+        backend = backend_of(scenario, run)
+        key = lock_key(backend.identity, project_of(scenario))
         lock = EnvironmentLock(run.host, key)
         lock.acquire(
             run_id=run.run_id,
@@ -101,7 +94,7 @@ class EnvironmentRunner:
             check=check,
         )
         try:
-            return cls(scenario, run, lock, key, paths)
+            return cls(scenario, run, lock, key, backend)
         except BaseException:
             lock.release()
             raise
@@ -340,25 +333,9 @@ class EnvironmentRunner:
         self._lock.release()
 
 
-def _mark(paths: Paths) -> str:
-    return str(paths.state.resolve())
-
-
-def _project(scenario: Scenario) -> str:
-    return f"{scenario.entry.project}-{scenario.name}".lower()
-
-
 def _make_folders(paths: Paths) -> None:
     for folder in (paths.state, paths.run, paths.logs, paths.certificates):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _fixture_images(scenario: Scenario, root: Path) -> dict[str, Path]:
-    runtimes = scenario.entry.image_runtime_overrides
-    return {
-        image: root / _FIXTURE_IMAGES / runtimes.get(function, "python")
-        for function, image in scenario.entry.image_uri_overrides.items()
-    }
 
 
 def _environment(context: RunContext) -> Environment:

@@ -1,0 +1,120 @@
+"""What runs an environment's services, by the mode of its entry: this machine, or a container engine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from esb_e2e_plugin.context import environment_paths
+from esb_e2e_plugin.environment import Paths
+from esb_e2e_plugin.events import Journal
+from esb_e2e_plugin.lifecycle.driver import Driver
+from esb_e2e_plugin.lifecycle.process import ProcessDriver
+from esb_e2e_plugin.lifecycle.run import Run
+from esb_e2e_plugin.lifecycle.supervisor import Supervisor
+from esb_e2e_plugin.planner import Scenario
+
+if TYPE_CHECKING:
+    from esb_e2e_plugin.lifecycle.engine import Engine
+
+_FIXTURE_IMAGES = Path("e2e", "fixtures", "images", "lambda")
+
+
+class Backend(Protocol):
+    """A place where services can run.
+
+    Attributes:
+        identity: what the names of an environment must be unique on: an engine, or a state folder.
+    """
+
+    identity: str
+
+    def driver(
+        self,
+        scenario: Scenario,
+        run: Run,
+        paths: Paths,
+        key: str,
+        supervisor: Supervisor,
+        journal: Journal,
+    ) -> Driver:
+        """Return what drives one environment there."""
+
+
+def backend_of(scenario: Scenario, run: Run) -> Backend:
+    """Return where an environment runs.
+
+    Raises:
+        StepError: its engine does not answer.
+    """
+    if scenario.entry.mode == "process":
+        return _Machine(mark_of(environment_paths(scenario, run.root)))
+    from esb_e2e_plugin.lifecycle.engine import Engine
+
+    environ = {**run.environ, **scenario.entry.env_vars}
+    return _Containers(Engine(environ, scenario.entry.docker_context))
+
+
+def mark_of(paths: Paths) -> str:
+    """Return what every process of an environment carries, see `processes.MARK`."""
+    return str(paths.state.resolve())
+
+
+def project_of(scenario: Scenario) -> str:
+    """Return the prefix of everything that belongs to an environment."""
+    return f"{scenario.entry.project}-{scenario.name}".lower()
+
+
+def fixture_images(scenario: Scenario, root: Path) -> Mapping[str, Path]:
+    """Return the source folder of each image that is built from fixtures, by its reference."""
+    runtimes = scenario.entry.image_runtime_overrides
+    return {
+        image: root / _FIXTURE_IMAGES / runtimes.get(function, "python")
+        for function, image in scenario.entry.image_uri_overrides.items()
+    }
+
+
+class _Machine:
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+
+    def driver(
+        self,
+        scenario: Scenario,
+        run: Run,
+        paths: Paths,
+        key: str,  # noqa: ARG002  a process leases no more than ports
+        supervisor: Supervisor,
+        journal: Journal,
+    ) -> Driver:
+        images = fixture_images(scenario, run.root)
+        return ProcessDriver(supervisor, mark_of(paths), journal, scenario.entry.artifact_manifest, images)
+
+
+class _Containers:
+    def __init__(self, engine: "Engine") -> None:
+        self.identity = engine.id
+        self._engine = engine
+
+    def driver(
+        self,
+        scenario: Scenario,
+        run: Run,
+        paths: Paths,
+        key: str,
+        supervisor: Supervisor,
+        journal: Journal,
+    ) -> Driver:
+        from esb_e2e_plugin.lifecycle.docker import DockerDriver
+
+        return DockerDriver(
+            scenario,
+            project=project_of(scenario),
+            key=key,
+            mark=mark_of(paths),
+            run=run,
+            paths=paths,
+            supervisor=supervisor,
+            journal=journal,
+            engine=self._engine,
+            fixture_images=fixture_images(scenario, run.root),
+        )

@@ -1,0 +1,93 @@
+"""Docker Compose, through its command line: the only module that knows its arguments."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.supervisor import Command, Supervisor
+
+DEPLOY_PROFILE = "deploy"
+
+_LAST_LINES = 20
+
+
+class Compose:
+    """The compose project of one environment."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        project: str,
+        files: Sequence[Path],
+        override: Path,
+        environment: Mapping[str, str],
+    ) -> None:
+        """Name the project.
+
+        Args:
+            supervisor: runs the commands, in sessions of their own: Ctrl-C must not cancel them half way.
+            project: the compose project.
+            files: the project's own compose files.
+            override: where `write_override` puts the environment's own.
+            environment: all variables of the commands.
+        """
+        self._supervisor = supervisor
+        self._base = ["docker", "compose", "--ansi", "never", "--progress", "plain", "-p", project]
+        self._files = [argument for path in files for argument in ("-f", str(path))]
+        self._override = override
+        self._environment = environment
+
+    def model(self, deadline: Deadline) -> dict[str, Any]:
+        """Return the project's own compose files as Compose reads them: one document, variables filled in.
+
+        Raises:
+            StepError: Compose does not accept them, or is not installed.
+        """
+        argv = [*self._base, *self._files, "--profile", "*", "config", "--format", "json"]
+        try:
+            done = subprocess.run(
+                argv,
+                env=dict(self._environment),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=deadline.remaining(),
+                start_new_session=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise StepError("there is no docker command", remedy="make engine installs it") from None
+        except subprocess.TimeoutExpired:
+            raise StepError("docker compose config did not answer in time") from None
+        if done.returncode != 0:
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            raise StepError(
+                f"the compose file is wrong: {lines[-1] if lines else 'no reason given'}",
+                service="compose",
+                lines=tuple(lines[-_LAST_LINES:]),
+            )
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def build(self, services: Sequence[str], deadline: Deadline, *, no_cache: bool = False) -> None:
+        """Build the images of services."""
+        self._run("compose-build", ["build", *(["--no-cache"] if no_cache else []), *services], deadline)
+
+    def create(self, deadline: Deadline) -> None:
+        """Make networks, volumes and containers, those of the deploy profile too, and start nothing."""
+        self._run(
+            "compose-create",
+            ["--profile", DEPLOY_PROFILE, "up", "--no-start", "--no-build", "--quiet-pull"],
+            deadline,
+        )
+
+    def start_in_order(self, deadline: Deadline) -> None:
+        """Start the services as their `depends_on` conditions demand."""
+        self._run("compose-up", ["up", "--detach", "--no-build", "--no-recreate"], deadline)
+
+    def _run(self, name: str, arguments: Sequence[str], deadline: Deadline) -> None:
+        options, command = list(arguments), [*self._base, *self._files, "-f", str(self._override)]
+        self._supervisor.run(Command(name, (*command, *options), self._environment), deadline)

@@ -1,0 +1,325 @@
+"""The container engine of an environment, through its API: labels, events, logs, files in volumes."""
+
+import io
+import math
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, NotFound
+
+from esb_e2e_plugin.failure import StepError
+
+PROJECT_LABEL = "com.esb.project"
+SERVICE_LABEL = "com.docker.compose.service"
+KIND_LABEL = "com.esb.kind"
+
+_API_SECONDS = 60
+_PARALLEL = 8
+_NOT_ANSWERING = "start it (make engine), or name another one with docker_context or DOCKER_HOST"
+
+
+@dataclass(frozen=True)
+class ContainerEvent:
+    """Something that happened to a container of the environment.
+
+    Attributes:
+        container: its id.
+        service: its compose service, or the worker's name for a function worker.
+        worker: whether it is a function worker.
+        action: `start`, `die`, `oom`, `health_status: healthy`, …
+        exit_code: of a container that died.
+    """
+
+    container: str
+    service: str
+    worker: bool
+    action: str
+    exit_code: int | None = None
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Turn what docker-py raises into a `StepError` that says what was going on."""
+    try:
+        yield
+    except APIError as error:
+        raise StepError(f"{doing}: {error.explanation or error}") from error
+    except (DockerException, requests.RequestException) as error:
+        raise StepError(f"{doing}: the engine does not answer: {error}", remedy=_NOT_ANSWERING) from error
+
+
+class Engine:
+    """One container engine."""
+
+    def __init__(self, environ: Mapping[str, str], context: str | None) -> None:
+        """Connect to an engine.
+
+        Args:
+            environ: variables that may name it: `DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`.
+            context: a docker context that names it, or None.
+
+        Raises:
+            StepError: it does not answer.
+        """
+        with engine_errors("connecting to the container engine"):
+            self._client = _client(environ, context)
+            self._api: Any = self._client.api
+            self.id: str = self._client.info()["ID"]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def subnets(self) -> list[IPv4Network]:
+        """Return the subnets of the engine's networks."""
+        with engine_errors("listing networks"):
+            networks = self._api.networks()
+        configs = [
+            config for network in networks for config in (network.get("IPAM") or {}).get("Config") or ()
+        ]
+        return [
+            IPv4Network(config["Subnet"], strict=False)
+            for config in configs
+            if ":" not in config.get("Subnet", ":")
+        ]
+
+    def containers(self, project: str) -> list[dict[str, Any]]:
+        """Return the containers of an environment, running or not."""
+        with engine_errors("listing containers"):
+            found: list[dict[str, Any]] = self._api.containers(all=True, filters=_labelled(project))
+        return found
+
+    def remove_all(self, project: str) -> list[str]:
+        """Kill and remove everything that is labelled for an environment, also what comes up meanwhile.
+
+        Returns:
+            What is left, each with the command that removes it.
+        """
+        with engine_errors("removing what the environment has left"), ThreadPoolExecutor(_PARALLEL) as pool:
+            for _ in range(3):
+                containers = [container["Id"] for container in self.containers(project)]
+                list(pool.map(self._remove_container, containers))
+                networks = [network["Id"] for network in self._api.networks(filters=_labelled(project))]
+                volumes = [v["Name"] for v in self._api.volumes(filters=_labelled(project))["Volumes"] or ()]
+                removing = [pool.submit(self._remove_network, network) for network in networks]
+                removing += [pool.submit(self._remove_volume, volume) for volume in volumes]
+                for future in removing:
+                    future.result()
+                if not (containers or networks or volumes):
+                    return []
+            return self._left(project)
+
+    def start_all(self, containers: Iterable[str]) -> None:
+        """Start containers, all at once."""
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            list(pool.map(self._api.start, containers))
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """Return everything that the engine knows about a container."""
+        with engine_errors("inspecting a container"):
+            found: dict[str, Any] = self._api.inspect_container(container)
+        return found
+
+    def image_label(self, image: str, label: str) -> str | None:
+        """Return a label of an image; None where there is no such image or label."""
+        try:
+            labels = self._api.inspect_image(image)["Config"].get("Labels") or {}
+        except NotFound:
+            return None
+        found: str | None = labels.get(label)
+        return found
+
+    def image_user(self, image: str) -> tuple[int, int]:
+        """Return uid and gid that an image runs as, where it names them as numbers; else root's."""
+        user = self._api.inspect_image(image)["Config"].get("User") or "0"
+        uid, _, gid = user.partition(":")
+        return (int(uid), int(gid) if gid.isdecimal() else int(uid)) if uid.isdecimal() else (0, 0)
+
+    def put(self, container: str, folder: str, archive: bytes) -> None:
+        """Unpack a tar archive into a folder of a container, running or not, and so into its volumes."""
+        with engine_errors(f"copying files into {folder}"):
+            self._api.put_archive(container, folder, archive)
+
+    def tail(self, container: str, lines: int) -> list[str]:
+        """Return the last lines that a container wrote."""
+        try:
+            output: bytes = self._api.logs(container, tail=lines)
+        except (DockerException, requests.RequestException):
+            return []
+        return output.decode(errors="replace").splitlines()
+
+    def wait(self, container: str, timeout: float) -> int | None:
+        """Wait for the end of a container and return its exit code; None when the time is up."""
+        try:
+            return int(self._api.wait(container, timeout=math.ceil(timeout))["StatusCode"])
+        except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
+            return None
+
+    def _remove_container(self, container: str) -> None:
+        _ignoring_absence(lambda: self._api.remove_container(container, force=True, v=True))
+
+    def _remove_network(self, network: str) -> None:
+        def remove() -> None:
+            # Containers of others that were attached, such as a shared registry, are let go, not removed.
+            for attached in self._api.inspect_network(network).get("Containers") or ():
+                self._api.disconnect_container_from_network(attached, network, force=True)
+            self._api.remove_network(network)
+
+        _ignoring_absence(remove)
+
+    def _remove_volume(self, volume: str) -> None:
+        _ignoring_absence(lambda: self._api.remove_volume(volume, force=True))
+
+    def _left(self, project: str) -> list[str]:
+        networks = [network["Name"] for network in self._api.networks(filters=_labelled(project))]
+        volumes = [v["Name"] for v in self._api.volumes(filters=_labelled(project))["Volumes"] or ()]
+        containers = [(c["Names"][0].lstrip("/"), c["Id"][:12]) for c in self.containers(project)]
+        return [
+            *(f"container {name} (docker rm -f -v {short})" for name, short in containers),
+            *(f"network {name} (docker network rm {name})" for name in networks),
+            *(f"volume {name} (docker volume rm {name})" for name in volumes),
+        ]
+
+    def listen(self, project: str) -> "EventStream":
+        """Start to listen to what happens to an environment's containers."""
+        with engine_errors("listening to the engine's events"):
+            stream = self._api.events(
+                decode=True, filters={"type": "container", "label": f"{PROJECT_LABEL}={project}"}
+            )
+        return EventStream(stream)
+
+    def follow(self, container: str, path: Path) -> threading.Thread:
+        """Copy everything that a container writes into a file, in a thread that ends with the container."""
+
+        def copy() -> None:
+            with suppress(DockerException, requests.RequestException, OSError), path.open("wb") as file:
+                for chunk in self._api.logs(container, stream=True, follow=True):
+                    file.write(chunk)
+                    file.flush()
+
+        thread = threading.Thread(target=copy, name=f"esb-log-{path.stem}", daemon=True)
+        thread.start()
+        return thread
+
+
+class EventStream:
+    """The engine's events of one environment, read in a thread."""
+
+    def __init__(self, stream: Any) -> None:
+        """Read from docker-py's `stream`."""
+        self._stream = stream
+        self._queue: SimpleQueue[ContainerEvent | None] = SimpleQueue()
+        self._ended = False
+        threading.Thread(target=self._read, name="esb-events", daemon=True).start()
+
+    def next(self, timeout: float) -> list[ContainerEvent]:
+        """Wait up to `timeout` seconds for an event, and return all that have come.
+
+        Raises:
+            StepError: the engine has gone away.
+        """
+        events: list[ContainerEvent] = []
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                event = self._queue.get(timeout=0.0 if events else max(0.0, deadline - time.monotonic()))
+            except Exception:  # noqa: BLE001  SimpleQueue raises _queue.Empty, which has no public name here
+                return events
+            if event is None:
+                if self._ended:
+                    return events
+                raise StepError("the container engine has gone away", remedy=_NOT_ANSWERING)
+            events.append(event)
+
+    def close(self) -> None:
+        """Stop to listen."""
+        self._ended = True
+        with suppress(Exception):
+            self._stream.close()
+
+    def _read(self) -> None:
+        with suppress(Exception):
+            for event in self._stream:
+                attributes = event["Actor"]["Attributes"]
+                worker = attributes.get(KIND_LABEL) == "function"
+                code = attributes.get("exitCode")
+                self._queue.put(
+                    ContainerEvent(
+                        container=event["Actor"]["ID"],
+                        service=attributes["name"]
+                        if worker
+                        else attributes.get(SERVICE_LABEL, attributes["name"]),
+                        worker=worker,
+                        action=event["Action"],
+                        exit_code=int(code) if code is not None else None,
+                    )
+                )
+        self._queue.put(None)
+
+
+def archive_of(files: Mapping[str, bytes | str], *, uid: int, gid: int, mode: int = 0o400) -> bytes:
+    """Return a tar archive.
+
+    Args:
+        files: content by name; a text is the target of a link.
+        uid: owner of everything in it.
+        gid: group of everything in it.
+        mode: permissions of the files.
+    """
+    buffer = io.BytesIO()
+    folders: set[str] = set()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in files.items():
+            for folder in reversed([str(parent) for parent in Path(name).parents if str(parent) != "."]):
+                if folder not in folders:
+                    folders.add(folder)
+                    archive.addfile(_member(folder, uid, gid, 0o755, tarfile.DIRTYPE))
+            if isinstance(content, str):
+                member = _member(name, uid, gid, 0o777, tarfile.SYMTYPE)
+                member.linkname = content
+                archive.addfile(member)
+            else:
+                member = _member(name, uid, gid, mode, tarfile.REGTYPE)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _member(name: str, uid: int, gid: int, mode: int, kind: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.uid, member.gid, member.mode, member.type, member.mtime = uid, gid, mode, kind, int(time.time())
+    return member
+
+
+def _labelled(project: str) -> dict[str, str]:
+    return {"label": f"{PROJECT_LABEL}={project}"}
+
+
+def _ignoring_absence(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != 409:
+            raise
+
+
+def _client(environ: Mapping[str, str], context: str | None) -> docker.DockerClient:
+    if context is None:
+        return docker.DockerClient.from_env(environment=dict(environ), timeout=_API_SECONDS)
+    found = docker.ContextAPI.get_context(context)
+    if found is None:
+        raise StepError(f"there is no docker context {context!r}", remedy="docker context ls lists them")
+    return docker.DockerClient(base_url=found.Host, tls=found.TLSConfig or False, timeout=_API_SECONDS)

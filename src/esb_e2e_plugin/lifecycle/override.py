@@ -1,0 +1,164 @@
+"""The compose file that makes a project's own compose file fit for one environment.
+
+Pure: the normalised model (`docker compose config --format json`) and names in, a document out.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+import yaml
+
+from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS, PortBlock
+
+_FIRST_FREE_OFFSET = max(OFFSETS.values()) + 1
+_EXTERNAL_NETWORKS = ("default", "external")
+
+
+class _Replace(list[Any]):
+    """A list that takes the place of the project's own, not a place behind it."""
+
+
+@dataclass(frozen=True)
+class FrontDoor:
+    """The container port that an environment is reached by."""
+
+    service: str
+    port: int
+
+
+def override(
+    model: Mapping[str, Any],
+    *,
+    project: str,
+    labels: Mapping[str, str],
+    ports: PortBlock,
+    subnets: Iterable[IPv4Network],
+    front_door: FrontDoor,
+    warn: Callable[[str], None],
+) -> str:
+    """Return a compose file, as YAML, to be read after the project's own.
+
+    Everything gets the environment's labels, networks get its subnets, published ports move into its block.
+
+    Args:
+        model: the project's own compose file, normalised.
+        project: the compose project.
+        labels: labels of every container, network and volume.
+        ports: the environment's host ports.
+        subnets: its subnets, for the external network first.
+        front_door: the port that must be reachable.
+        warn: told about ports that are replaced.
+
+    Raises:
+        StepError: the compose file names a container, which no second environment could have.
+    """
+    services: Mapping[str, Any] = model.get("services") or {}
+    if front_door.service not in services:
+        raise StepError(
+            f"the compose file has no service {front_door.service!r}",
+            remedy="name the front door with gateway: {service: …, port: …} in the matrix",
+        )
+    publisher = _Publisher(ports, front_door, warn)
+    document = {
+        "services": {
+            name: {
+                "labels": dict(labels),
+                "ports": _Replace(publisher.ports_of(name, service)),
+                **({"build": {"labels": _build_labels(labels)}} if service.get("build") else {}),
+            }
+            for name, service in services.items()
+            if _has_no_name(name, service)
+        },
+        "networks": _networks(model.get("networks") or {}, project, labels, list(subnets)),
+        "volumes": {
+            name: {"labels": dict(labels)}
+            for name, volume in (model.get("volumes") or {}).items()
+            if not (volume or {}).get("external")
+        },
+    }
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False)
+
+
+def _has_no_name(name: str, service: Mapping[str, Any]) -> bool:
+    if service.get("container_name"):
+        raise StepError(
+            f"services.{name}.container_name = {service['container_name']!r}: environments cannot share it",
+            remedy="remove container_name; compose names the container <project>-<service>-<n>",
+        )
+    return True
+
+
+def _build_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if not name.endswith((".env", ".run"))}
+
+
+def _networks(
+    networks: Mapping[str, Any], project: str, labels: Mapping[str, str], subnets: list[IPv4Network]
+) -> dict[str, Any]:
+    own = [name for name, network in networks.items() if not (network or {}).get("external")]
+    own.sort(key=lambda name: name not in _EXTERNAL_NETWORKS)
+    return {
+        name: {
+            "name": f"{project}-{'external' if index == 0 else name}",
+            "labels": dict(labels),
+            **({"ipam": {"config": _Replace([{"subnet": str(subnet)}])}} if subnet is not None else {}),
+        }
+        for index, (name, subnet) in enumerate(zip(own, [*subnets, *[None] * len(own)], strict=False))
+    }
+
+
+class _Publisher:
+    """Finds a host port in the environment's block for every published container port."""
+
+    def __init__(self, ports: PortBlock, front_door: FrontDoor, warn: Callable[[str], None]) -> None:
+        self._ports = ports
+        self._front_door = front_door
+        self._warn = warn
+        self._named = set(ports.as_mapping().values())
+        self._free = iter(range(ports.base + _FIRST_FREE_OFFSET, ports.base + BLOCK_SIZE))
+
+    def ports_of(self, name: str, service: Mapping[str, Any]) -> list[dict[str, Any]]:
+        given = list(service.get("ports") or [])
+        if name == self._front_door.service and not any(p["target"] == self._front_door.port for p in given):
+            given.append({"target": self._front_door.port, "protocol": "tcp"})
+        return [self._publish(name, port) for port in given]
+
+    def _publish(self, name: str, port: Mapping[str, Any]) -> dict[str, Any]:
+        published = str(port.get("published") or "")
+        if name == self._front_door.service and port["target"] == self._front_door.port:
+            host_port = self._ports.gateway_https
+        elif published.isdecimal() and int(published) in self._named:
+            host_port = int(published)
+        else:
+            host_port = self._next(name, port["target"])
+        if published and published != str(host_port):
+            self._warn(f"services.{name}: host port {published} is replaced by {host_port}")
+        return {
+            "target": port["target"],
+            "published": str(host_port),
+            "host_ip": self._ports.bind_address,
+            "protocol": port.get("protocol", "tcp"),
+        }
+
+    def _next(self, name: str, target: int) -> int:
+        host_port = next(self._free, None)
+        if host_port is None:
+            raise StepError(
+                f"services.{name}: no host port is left in the block at {self._ports.base} for port {target}",
+                remedy="publish fewer ports; tests of other environments cannot reach them anyway",
+            )
+        return host_port
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes `_Replace` as compose's `!override`."""
+
+
+def _represent(dumper: _Dumper, data: _Replace) -> yaml.Node:
+    return dumper.represent_sequence("!override", list(data))
+
+
+_Dumper.add_representer(_Replace, _represent)

@@ -1,0 +1,110 @@
+"""Subnets, leased so that no two environments, networks or routes of this host ever share one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from esb_e2e_plugin.errors import EsbError
+from esb_e2e_plugin.leases import LeaseLedger, OnMove
+
+SUBNET_PREFIX = 24
+
+_PAIR_PREFIX = SUBNET_PREFIX - 1
+_ROUTES = Path("/proc/net/route")
+
+
+@dataclass(frozen=True)
+class SubnetPair:
+    """The two subnets of one environment, a /24 each.
+
+    Attributes:
+        external: for services that the host reaches.
+        runtime: for function workers and what they call.
+    """
+
+    external: IPv4Network
+    runtime: IPv4Network
+
+    def to_env(self) -> dict[str, str]:
+        """Return them under the names of their environment variables."""
+        return {"ESB_SUBNET_EXTERNAL": str(self.external), "ESB_SUBNET_RUNTIME": str(self.runtime)}
+
+
+class SubnetLedger:
+    """The subnet leases of this host.
+
+    Args:
+        host_dir: The folder that all runs of this user on this host share.
+    """
+
+    def __init__(self, host_dir: Path) -> None:
+        self._ledger = LeaseLedger(host_dir, "subnets")
+
+    def lease(
+        self,
+        key: str,
+        *,
+        environment: str,
+        pool: IPv4Network,
+        used: Collection[IPv4Network],
+        on_move: OnMove | None = None,
+    ) -> SubnetPair:
+        """Lease two subnets for this process, the ones that `key` had where they are still free.
+
+        Args:
+            key: What the lease is for: the key of the environment's lock.
+            environment: The environment's name, for people who read the table or an error.
+            pool: The network that they are taken from.
+            used: Subnets of the engine's networks.
+            on_move: Called for each pair that had to be passed over.
+
+        Raises:
+            EsbError: No pair is left.
+        """
+        taken = (*used, *host_routes())
+        first, last = int(pool.network_address), int(pool.broadcast_address)
+        size = 2 ** (32 - _PAIR_PREFIX)
+
+        def overlapping(base: int) -> tuple[int, str] | None:
+            pair = IPv4Network((base, _PAIR_PREFIX))
+            other = next((network for network in taken if network.overlaps(pair)), None)
+            return None if other is None else (base, f"overlaps {other}")
+
+        base = self._ledger.lease(
+            key,
+            environment=environment,
+            blocks=range(first, last - size + 2, size),
+            taken=overlapping,
+            none_left=EsbError(
+                f"no pair of free /{SUBNET_PREFIX} subnets is left for environment {environment} in {pool}",
+                "remove networks that nobody uses (docker network prune), or choose another subnet_pool",
+            ),
+            on_move=on_move,
+        )
+        external, runtime = IPv4Network((base, _PAIR_PREFIX)).subnets(new_prefix=SUBNET_PREFIX)
+        return SubnetPair(external, runtime)
+
+    def release(self, key: str) -> None:
+        """Give the subnets of `key` back; they stay remembered for the next time."""
+        self._ledger.release(key)
+
+    def keep(self, key: str) -> None:
+        """Let the lease of `key` outlive this process, until it is leased again or released."""
+        self._ledger.keep(key)
+
+
+def host_routes() -> list[IPv4Network]:
+    """Return the networks that this host has routes to, but for the default route (proc_net(5))."""
+    try:
+        lines = _ROUTES.read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return []
+    routes = []
+    for fields in (line.split() for line in lines):
+        address, mask = (IPv4Address(int(fields[column], 16).to_bytes(4, "little")) for column in (1, 7))
+        if int(mask):
+            routes.append(IPv4Network(f"{address}/{mask}", strict=False))
+    return routes
