@@ -63,7 +63,7 @@ def readable(line: str, *, clock: bool = True) -> str:
     if isinstance(exception, list):
         exception = "".join(map(str, exception))
     text = f"{time} {record.get('level', '')} {record['message']}".strip()
-    return f"{text}\n    {str(exception).strip()}".rstrip().replace("\n", "\n    ")
+    return f"{text}\n{str(exception).strip()}".rstrip().replace("\n", "\n    ")
 
 
 def _clipped(text: str) -> str:
