@@ -39,7 +39,8 @@ class Redactor:
             encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
             urlsafe = base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")
             escaped = json.dumps(secret)[1:-1]
-            self._forms |= {secret, encoded, urlsafe, escaped, quote(secret, safe=""), quote_plus(secret)}
+            quoted = {quote(secret), quote(secret, safe=""), quote_plus(secret)}  # `/` as in a path, or not
+            self._forms |= {secret, encoded, urlsafe, escaped, *quoted}
         if self._forms:
             longest_first = sorted(self._forms, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
