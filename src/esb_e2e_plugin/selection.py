@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,24 +50,27 @@ class Selection:
 
     def filter_and_sort(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Drop the tests that got no environment, and keep those of one environment together."""
-        kept: list[pytest.Item] = []
+        # Tests without an environment come first: they need not wait for anything.
+        order: dict[str | None, int] = {
+            name: index for index, name in enumerate(self._plan.names if self._plan else ())
+        }
+        kept: list[tuple[int, pytest.Item]] = []
         dropped: list[pytest.Item] = []
         for item in items:
-            (kept if self._runs(item) else dropped).append(item)
+            name = environment_of(item)
+            if self._runs(item, name):
+                kept.append((order.get(name, -1), item))
+            else:
+                dropped.append(item)
         if dropped:
             self.deselected += len(dropped)
             config.hook.pytest_deselected(items=dropped)
-        order = {name: index for index, name in enumerate(self._plan.names if self._plan else ())}
-        # Tests without an environment come first: they need not wait for anything.
-        kept.sort(key=lambda item: order.get(environment_of(item) or "", -1))
-        items[:] = kept
+        kept.sort(key=itemgetter(0))
+        items[:] = [item for _, item in kept]
 
-    def _runs(self, item: pytest.Item) -> bool:
-        if not needs_environment(item):
-            return True
-        name = environment_of(item)
-        if name is None:
-            return False
+    def _runs(self, item: pytest.Item, environment: str | None) -> bool:
+        if environment is None:
+            return not needs_environment(item)
         return self._named is None or self._named.includes(item)
 
     def _environments(self, definition: pytest.Item) -> Sequence[str]:
