@@ -129,6 +129,7 @@ class AgentSetup:
         self.logs = folder / "logs"
         self.index = folder / "images.json"
         self.environment: dict[str, str] = {}
+        self.image = IMAGE
         self.images: dict[str, dict[str, Any]] = {}
         self.add_image(IMAGE, FUNCTION)
 
@@ -211,9 +212,10 @@ class Agent:
         self.stub: Any = agent_pb2_grpc.AgentServiceStub(channel)  # type: ignore[no-untyped-call]
 
     def start(
-        self, function: str = "echo", image: str = IMAGE, owner: str = OWNER, **env: str
+        self, function: str = "echo", image: str | None = None, owner: str = OWNER, **env: str
     ) -> pb.WorkerInfo:
-        """Start a worker with these variables."""
+        """Start a worker with these variables; without an image it runs the one of its setup."""
+        image = image or self.setup.image
         request = pb.EnsureContainerRequest(function_name=function, image=image, env=env, owner_id=owner)
         worker: pb.WorkerInfo = self.stub.EnsureContainer(request, timeout=PATIENCE)
         return worker
@@ -233,13 +235,20 @@ class Agent:
         response: pb.InvokeWorkerResponse = self.stub.InvokeWorker(request, timeout=PATIENCE)
         return response
 
+    def begin(self, worker: pb.WorkerInfo, event: object) -> Any:
+        """Invoke a worker, and return the call without waiting for its answer."""
+        request = pb.InvokeWorkerRequest(
+            container_id=worker.id,
+            path=INVOKE_PATH,
+            payload=json.dumps(event).encode(),
+            timeout_ms=600_000,
+            owner_id=OWNER,
+        )
+        return self.stub.InvokeWorker.future(request, timeout=PATIENCE)
+
     def begin_sleep(self, worker: pb.WorkerInfo) -> Any:
         """Invoke a worker with an event that it sleeps on, and return the call once it does."""
-        event = json.dumps({"action": "sleep", "seconds": 600}).encode()
-        request = pb.InvokeWorkerRequest(
-            container_id=worker.id, path=INVOKE_PATH, payload=event, timeout_ms=600_000, owner_id=OWNER
-        )
-        call = self.stub.InvokeWorker.future(request, timeout=PATIENCE)
+        call = self.begin(worker, {"action": "sleep", "seconds": 600})
         asleep = self.setup.logs / ".scratch" / worker.name / "asleep"
         eventually(asleep.exists, "the function sleeps")
         return call
