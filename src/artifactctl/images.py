@@ -5,13 +5,12 @@ the right digest is left alone; one that is there under another name gets a seco
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from artifactctl import base_images, dockerfile, image_reference, packages, registry
+from artifactctl import dockerfile, image_reference
 from artifactctl.commands import CommandError, Commands
 from artifactctl.docker_engine import DIGEST_LABEL, DockerEngine, Image
 from artifactctl.errors import ArtifactError
@@ -28,6 +27,7 @@ BUILT: Final = "built"
 PULLED: Final = "pulled"
 EXTERNAL: Final = "external"
 
+# What only builds, pulls and pushes need is imported there: most runs find everything present.
 _PULL_SECONDS = 300.0
 _TAG_LENGTH = 32
 _Item = TypeVar("_Item")
@@ -157,12 +157,11 @@ class _Preparation:
         return PrepareResult(self._push([*owned, *prepared, *existing]))
 
     def _external_id(self, reference: str) -> str:
-        found = self._found.get(reference)
-        return (
-            found.id
-            if found is not None
-            else base_images.obtain(reference, self._engine, self._commands, self._cache)
-        )
+        if (found := self._found.get(reference)) is not None:
+            return found.id
+        from artifactctl import base_images
+
+        return base_images.obtain(reference, self._engine, self._commands, self._cache)
 
     def _base(self, base: Target, digest: str, *, owns: bool) -> PreparedImage:
         content = _content_reference(base.reference, digest)
@@ -217,6 +216,8 @@ class _Preparation:
         return content
 
     def _build(self, target: Target, content: str, digest: str, replacements: Mapping[str, str]) -> None:
+        import tempfile
+
         recipe = target.recipe
         with tempfile.TemporaryDirectory(prefix="artifactctl-") as folder:
             context = Path(folder, "context")
@@ -246,6 +247,8 @@ class _Preparation:
 
     def _add_packages(self, requirements: Path, base: str, target: Path) -> None:
         import shutil
+
+        from artifactctl import packages
 
         interpreter = self._engine.interpreter(base)
         source = packages.site_packages(requirements, interpreter, self._commands, self._cache)
@@ -286,6 +289,8 @@ class _Preparation:
         return replace(image, pushed=name)
 
     def _is_pushed(self, image: Image, name: str) -> bool:
+        from artifactctl import registry
+
         known = f"{image_reference.repository(name)}@"
         digests = {digest.removeprefix(known) for digest in image.repo_digests if digest.startswith(known)}
         return bool(digests) and registry.manifest_digest(name) in digests
