@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Self
 
 from esb_e2e_plugin.errors import EsbError
 from esb_e2e_plugin.leases import LeaseLedger, OnMove
@@ -27,6 +28,12 @@ class SubnetPair:
 
     external: IPv4Network
     runtime: IPv4Network
+
+    @classmethod
+    def of(cls, network: str | IPv4Network) -> Self:
+        """Return the halves of `network`, a /23."""
+        external, runtime = IPv4Network(network).subnets(new_prefix=SUBNET_PREFIX)
+        return cls(external, runtime)
 
     def to_env(self) -> dict[str, str]:
         """Return them under the names of their environment variables."""
@@ -84,8 +91,7 @@ class SubnetLedger:
             ),
             on_move=on_move,
         )
-        external, runtime = IPv4Network((base, _PAIR_PREFIX)).subnets(new_prefix=SUBNET_PREFIX)
-        return SubnetPair(external, runtime)
+        return SubnetPair.of(IPv4Network((base, _PAIR_PREFIX)))
 
     def release(self, key: str) -> None:
         """Give the subnets of `key` back; they stay remembered for the next time."""

@@ -1,0 +1,118 @@
+"""The compose file that makes a project's own fit for one environment."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.lifecycle.override import FrontDoor, override
+from esb_e2e_plugin.networks import SubnetPair
+from esb_e2e_plugin.ports import PortBlock
+
+_LABELS = {"com.esb.managed": "true", "com.esb.project": "shop-a", "com.esb.env": "a", "com.esb.run": "r1"}
+_SUBNETS = SubnetPair.of("10.231.4.0/23")
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `!override` as the list that it marks."""
+
+
+def _marked(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)
+
+
+_Loader.add_constructor("!override", _marked)
+
+
+def render(model: dict[str, Any], warnings: list[str] | None = None) -> dict[str, Any]:
+    """Return the override of `model` for an environment with the ports from 18020 on."""
+    text = override(
+        model,
+        project="shop-a",
+        labels=_LABELS,
+        ports=PortBlock(18020),
+        subnets=(_SUBNETS.external, _SUBNETS.runtime),
+        front_door=FrontDoor("web", 80),
+        warn=(warnings if warnings is not None else []).append,
+    )
+    document: dict[str, Any] = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
+    return document
+
+
+def test_everything_carries_the_labels_of_the_environment() -> None:
+    """Clean-up selects by label: no container, network or volume may be without."""
+    document = render(
+        {"services": {"web": {}, "db": {}}, "networks": {"default": None}, "volumes": {"data": {}}}
+    )
+    parts = [*document["services"].values(), *document["networks"].values(), *document["volumes"].values()]
+    assert len(parts) == 4
+    assert all(part["labels"] == _LABELS for part in parts)
+
+
+def test_the_front_door_is_published_even_if_the_compose_file_does_not() -> None:
+    """A stack needs no change to be reached."""
+    assert render({"services": {"web": {}}})["services"]["web"]["ports"] == [
+        {"target": 80, "published": "18020", "host_ip": "127.0.0.1", "protocol": "tcp"}
+    ]
+
+
+def test_a_fixed_host_port_moves_into_the_block_with_a_warning() -> None:
+    """Two environments of one compose file run beside each other."""
+    warnings: list[str] = []
+    services = {
+        "web": {"ports": [{"target": 80, "published": "8080"}]},
+        "db": {"ports": [{"target": 5432, "published": "5432"}]},
+    }
+    document = render({"services": services}, warnings)
+    assert [port["published"] for port in document["services"]["web"]["ports"]] == ["18020"]
+    assert [port["published"] for port in document["services"]["db"]["ports"]] == ["18028"]
+    assert warnings == [
+        "services.web: host port 8080 is replaced by 18020",
+        "services.db: host port 5432 is replaced by 18028",
+    ]
+
+
+def test_a_port_that_the_environment_named_stays() -> None:
+    """What the compose file takes from ESB_PORT_S3 is right already."""
+    warnings: list[str] = []
+    services = {"web": {}, "store": {"ports": [{"target": 9000, "published": "18026"}]}}
+    document = render({"services": services}, warnings)
+    assert document["services"]["store"]["ports"][0]["published"] == "18026"
+    assert warnings == []
+
+
+def test_own_networks_get_the_subnets_and_foreign_ones_stay_as_they_are() -> None:
+    """The external network comes first; a network of somebody else is not ours to shape."""
+    networks = {"runtime": {}, "external": {}, "theirs": {"external": True}}
+    document = render({"services": {"web": {}}, "networks": networks})
+    assert {name: (n["name"], n["ipam"]["config"]) for name, n in document["networks"].items()} == {
+        "external": ("shop-a-external", [{"subnet": "10.231.4.0/24"}]),
+        "runtime": ("shop-a-runtime", [{"subnet": "10.231.5.0/24"}]),
+    }
+
+
+def test_a_third_network_is_left_to_the_engine() -> None:
+    """Two subnets are leased; more networks work all the same."""
+    document = render({"services": {"web": {}}, "networks": {"default": {}, "b": {}, "c": {}}})
+    assert "ipam" not in document["networks"]["c"]
+    assert document["networks"]["c"]["labels"] == _LABELS
+
+
+def test_a_container_name_is_an_error_that_says_what_to_do() -> None:
+    """A fixed name would be shared by all environments."""
+    with pytest.raises(StepError, match=r"services\.db\.container_name = 'db'.*remove container_name"):
+        render({"services": {"web": {}, "db": {"container_name": "db"}}})
+
+
+def test_a_missing_front_door_is_an_error_that_says_what_to_do() -> None:
+    """The matrix' gateway must name a service."""
+    with pytest.raises(StepError, match=r"no service 'web'.*gateway: \{service"):
+        render({"services": {"db": {}}})
+
+
+def test_more_ports_than_the_block_has_are_an_error() -> None:
+    """A block holds twelve ports beside the named ones."""
+    ports = [{"target": number} for number in range(1, 14)]
+    with pytest.raises(StepError, match="no host port is left in the block at 18020"):
+        render({"services": {"web": {}, "many": {"ports": ports}}})
