@@ -119,3 +119,18 @@ def test_what_an_absent_engine_leaves_undone_can_be_asked_for_again(
         assert agent.listed() == {}
         assert setup.containers() == []
         assert agent.service.terminate() == 0
+
+
+def test_an_agent_whose_engine_is_gone_stops_all_the_same(setup: DockerSetup, proxy: EngineProxy) -> None:
+    """It ends with status 0 and names the worker that it had to leave; the next agent adopts it."""
+    with setup.agent() as agent:
+        worker = agent.start()
+        proxy.cut()
+        assert agent.service.terminate() == 0
+        left = [record for record in agent.service.records() if "could not be removed" in record["message"]]
+    assert [record["worker"] for record in left] == [worker.name]
+    proxy.join()
+    with setup.agent() as agent:
+        assert agent.result(worker, {"a": 1})["length"] == 8
+        assert agent.service.terminate() == 0
+    assert setup.containers() == []

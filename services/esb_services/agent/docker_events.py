@@ -66,7 +66,9 @@ class EventWatch:
         with self._lock:
             self._closed.set()
             if self._stream is not None:
-                self._stream.close()
+                # a stream that breaks just now has no socket any more
+                with contextlib.suppress(OSError, AttributeError):
+                    self._stream.close()
         await asyncio.to_thread(self._thread.join, CLOSE_SECONDS)
 
     def _run(self) -> None:
@@ -76,6 +78,8 @@ class EventWatch:
                 reason = "the engine ended it"
             except (DockerException, requests.RequestException) as error:
                 reason = root_cause(error)
+            with self._lock:
+                self._stream = None
             if not self._closed.is_set():
                 self._tell(self._listener.stream_broke, reason)
                 self._closed.wait(RETRY_SECONDS)

@@ -131,8 +131,8 @@ class DockerRuntime:
     async def _look(self) -> None:
         # where the engine does not answer, the stream breaks, too, and begins again
         with contextlib.suppress(EngineError):
-            for worker in list(self._workers.values()):
-                if not worker.ended.done():
+            for worker in list(self._named.values()):
+                if worker.container_id and not worker.ended.done():
                     worker.check(await self._engine.inspect(worker.container_id))
 
     async def start(self, spec: WorkerSpec) -> WorkerAddress:
