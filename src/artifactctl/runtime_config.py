@@ -212,5 +212,15 @@ def _resources(root: Field | None) -> dict[str, dict[str, Field]]:
     for kind, key in RESOURCE_NAMES.items():
         items = kinds.optional(kind) if kinds is not None else None
         if items is not None:
-            found[kind] = {item.required(key).string(): item for item in items.items()}
+            found[kind] = _by_name(items, key)
     return found
+
+
+def _by_name(items: Field, key: str) -> dict[str, Field]:
+    named: dict[str, Field] = {}
+    for item in items.items():
+        name = item.required(key)
+        if name.string() in named:
+            raise name.error("the same name twice", "remove one of the two")
+        named[name.string()] = item
+    return named

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artifactctl.identity import clean_path, entry_id
@@ -56,6 +56,7 @@ def test_a_path_without_usable_name_gets_the_slug_template(path: str) -> None:
     assert entry_id(path).startswith("template-")
 
 
+@settings(deadline=None)
 @given(_texts, st.dictionaries(_texts, _texts), _texts)
 def test_ids_have_one_form_and_depend_only_on_their_inputs(
     path: str, parameters: dict[str, str], sha256: str
@@ -67,6 +68,7 @@ def test_ids_have_one_form_and_depend_only_on_their_inputs(
     assert entry_id(f" {path}\n", reordered, f" {sha256} ") == identifier
 
 
+@settings(deadline=None)
 @given(_texts, st.dictionaries(_texts, _texts), _texts)
 def test_another_parameter_or_hash_gives_another_id(
     path: str, parameters: dict[str, str], sha256: str

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artifactctl.errors import ArtifactError
@@ -198,6 +198,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 _DATA: dict[str, Any] = yaml.safe_load(_VALID.replace("2026-01-31T12:00:00Z", "now"))
 
 
+@settings(deadline=None)
 @given(st.sampled_from(_places(_DATA)[1:]), _values)
 def test_no_value_at_any_place_causes_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: object

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artifactctl import merge, runtime_config
@@ -208,6 +208,11 @@ def test_a_file_behind_a_link_that_leaves_the_root_is_not_read(tmp_path: Path) -
             "resources: {s3: {}}",
             "resources.yml:1: resources.s3 = a mapping: expected a list",
         ),
+        (
+            "resources.yml",
+            "resources:\n  dynamodb:\n  - {TableName: t}\n  - {TableName: t}",
+            "resources.yml:4: resources.dynamodb[1].TableName = 't': the same name twice; remove one",
+        ),
         ("resources.yml", "resources: {dynamodb: [{}]}", "resources.dynamodb[0].TableName: is required"),
     ],
 )
@@ -256,13 +261,18 @@ _artifacts = st.tuples(
     st.fixed_dictionaries(
         {
             "resources": st.fixed_dictionaries(
-                {}, optional={"s3": st.lists(_buckets, max_size=3), "sqs": _anything}
+                {},
+                optional={
+                    "s3": st.lists(_buckets, max_size=3, unique_by=lambda bucket: bucket["BucketName"]),
+                    "sqs": _anything,
+                },
             )
         }
     ),
 )
 
 
+@settings(deadline=None)
 @given(st.tuples(_artifacts, _artifacts, _artifacts))
 def test_merging_is_deterministic_associative_and_survives_a_round_trip(
     tmp_path_factory: pytest.TempPathFactory, artifacts: tuple[Any, Any, Any]
@@ -312,6 +322,7 @@ _wild = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from([place for place in _places(_VALID) if len(place) > 1]), _wild)
 def test_no_value_at_any_place_of_the_runtime_config_causes_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: object

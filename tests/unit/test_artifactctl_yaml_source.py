@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artifactctl.errors import ArtifactError
@@ -106,6 +106,7 @@ def test_a_hostile_or_broken_document_is_one_error_with_its_line(text: bytes, to
     assert str(caught.value).isprintable()
 
 
+@settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode) | st.text("{}[]:-&*<>!?'\"\n a1#|,%@").map(str.encode))
 def test_no_bytes_cause_anything_but_a_mapping_or_a_yaml_error(text: bytes) -> None:
     """Fuzzed bytes give data or one printable line."""
