@@ -6,7 +6,7 @@ It lives in the process that decides the end of the run: the xdist controller, o
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from esb_e2e_plugin.environment import Environment
@@ -154,9 +154,12 @@ class Owner:
             self._changed.notify_all()
 
     def test_failed(self, profile: str, failure: Failure) -> None:
-        """Record the first failed test of an environment."""
+        """Record the first failed test of an environment, with secrets hidden."""
         slot = self._slots[profile]
-        slot.test_failure = slot.test_failure or failure
+        if slot.test_failure is None:
+            redact = slot.runner.journal.redact if slot.runner is not None else str
+            lines = tuple(map(redact, failure.service_lines))
+            slot.test_failure = replace(failure, cause=redact(failure.cause), service_lines=lines)
 
     def tell(self, profile: str, kind: str, **fields: object) -> None:
         """Record an event of an environment's test phase."""
