@@ -6,15 +6,8 @@ import pytest
 
 from tests.plugin.esb_project import Project, entries, output
 
-QUESTIONS = [
-    "--collect-only",
-    "--setup-plan",
-    "--fixtures",
-    "--fixtures-per-test",
-    "--markers",
-    "--help",
-    "--version",
-]
+LISTINGS = ("--collect-only", "--setup-plan", "--fixtures")
+QUESTIONS = (*LISTINGS, "--fixtures-per-test", "--markers", "--help", "--version")
 
 
 @pytest.fixture
@@ -28,19 +21,21 @@ def shop(project: Project) -> Project:
 
 
 @pytest.mark.parametrize(
-    "args",
+    ("questions", "args"),
     [
-        [],
-        ["--esb-profile", "one-local"],
-        ["--esb-profile", "one-local", "--esb-build-only"],
-        ["e2e/scenarios/test_ping.py::test_ping[one-local]"],
+        (LISTINGS[:1], ()),
+        (QUESTIONS, ("--esb-profile", "one-local")),
+        (LISTINGS, ("--esb-profile", "one-local", "--esb-build-only")),
+        (LISTINGS, ("e2e/scenarios/test_ping.py::test_ping[one-local]",)),
     ],
     ids=["no profile", "profile", "build only", "node id"],
 )
-def test_a_question_starts_and_writes_nothing(shop: Project, args: list[str]) -> None:
+def test_a_question_starts_and_writes_nothing(
+    shop: Project, questions: tuple[str, ...], args: tuple[str, ...]
+) -> None:
     """Listing tests, fixtures, markers or options leaves no file but caches, and no environment."""
     before = shop.files()
-    for question in QUESTIONS:
+    for question in questions:
         result = shop.run(question, *args)
         assert result.ret in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED), question
         assert "\n[one-local] " not in output(result), question

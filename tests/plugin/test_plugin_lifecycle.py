@@ -141,6 +141,31 @@ def test_a_run_brings_an_environment_up_uses_it_and_leaves_nothing_but_results(s
                 assert form.decode() not in text, f"{name} in {place}"
 
 
+def test_secrets_in_a_functions_last_words_are_not_in_the_summary(shop: Project) -> None:
+    """A failed test shows the guilty function's lines and its own cause, both without secrets."""
+    shop.write("e2e/environments/one-local/.env", f"S3_SECRET_KEY={CANARIES['S3_SECRET_KEY']}\n")
+    shop.write(
+        "e2e/artifacts/one-local/app/functions/echo/src/app.py",
+        "import os\n"
+        "def handler(event, context):\n"
+        "    raise RuntimeError('the key is ' + os.environ['AWS_SECRET_ACCESS_KEY'])\n",
+    )
+    shop.write(
+        "e2e/scenarios/test_echo.py",
+        "import pytest\n"
+        "def test_echo(esb_gateway):\n"
+        "    if esb_gateway.post('/api/echo', json={}).status_code != 200:\n"
+        "        pytest.fail('no answer')\n",
+    )
+    result = shop.run("--esb-profile", "one-local")
+    result.assert_outcomes(failed=1)
+    block = failure_block(result, "one-local > test")
+    assert "last lines of echo:" in block
+    assert "the key is ***" in block
+    written = output(result) + shop.log("one-local") + json.dumps(shop.events("one-local"))
+    assert CANARIES["S3_SECRET_KEY"] not in written
+
+
 def test_events_are_records_that_tell_the_run_in_order(shop: Project) -> None:
     """Each line is a JSON object with version, time, run, environment and kind; a test's outcome is there."""
     result = shop.run("-s", "--esb-profile", "one-local")
