@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,6 +17,8 @@ MARK = "ESB_PROCESS_MARK"
 """Variable that everything started for an environment carries: the real path of its state folder."""
 
 _PROC = Path("/proc")
+_SURE_LOOKS = 2
+_LOOK_AGAIN_SECONDS = 0.005
 
 
 def marked(mark: str) -> Iterator[int]:
@@ -44,21 +46,15 @@ def end_marked(mark: str, timeout: float) -> list[int]:
         The pids that were still there when the time was up: empty when all are gone.
     """
     deadline = time.monotonic() + timeout
-    wanted = f"{MARK}={mark}".encode()
-    while pids := list(marked(mark)):
-        if time.monotonic() >= deadline:
+    empty_looks = 0
+    # A process shows no environment for an instant of its exec: only a second empty look is sure.
+    while empty_looks < _SURE_LOOKS:
+        pids = list(marked(mark))
+        if pids and time.monotonic() >= deadline:
             return pids
-        with ExitStack() as stack:
-            descriptors = [stack.enter_context(_descriptor(pid)) for pid in pids]
-            killed = [
-                descriptor
-                for pid, descriptor in zip(pids, descriptors, strict=True)
-                if descriptor is not None and _carries(pid, wanted)
-            ]
-            for descriptor in killed:
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            for descriptor in killed:
-                descriptors_ended([descriptor], deadline - time.monotonic())
+        empty_looks = 0 if pids else empty_looks + 1
+        _kill(pids, f"{MARK}={mark}".encode(), deadline)
+        time.sleep(_LOOK_AGAIN_SECONDS)
     return []
 
 
@@ -79,6 +75,20 @@ def _own_line() -> Iterator[int]:
         except OSError:
             return
         pid = int(stat.rpartition(")")[2].split()[1])
+
+
+def _kill(pids: Sequence[int], wanted: bytes, deadline: float) -> None:
+    with ExitStack() as stack:
+        descriptors = [stack.enter_context(_descriptor(pid)) for pid in pids]
+        killed = [
+            descriptor
+            for pid, descriptor in zip(pids, descriptors, strict=True)
+            if descriptor is not None and _carries(pid, wanted)
+        ]
+        for descriptor in killed:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        for descriptor in killed:
+            descriptors_ended([descriptor], deadline - time.monotonic())
 
 
 def _carries(pid: int, wanted: bytes) -> bool:

@@ -81,12 +81,12 @@ def mark_of(pid: int) -> str | None:
     return None
 
 
-def signal_marked(prefix: str, number: signal.Signals) -> int:
-    """Send a signal to every process whose mark starts with `prefix`, and return how many got it.
+def signal_marked(prefix: str, number: signal.Signals) -> set[int]:
+    """Send a signal to every process whose mark starts with `prefix`, and return the pids that got it.
 
     Between look and signal a pid may go to another process: it is pinned by a pidfd, then looked at again.
     """
-    hit = 0
+    hit = set()
     for name in os.listdir("/proc"):
         if not name.isdigit() or not (mark_of(int(name)) or "").startswith(prefix):
             continue
@@ -96,7 +96,7 @@ def signal_marked(prefix: str, number: signal.Signals) -> int:
             try:
                 if (mark_of(pid) or "").startswith(prefix):
                     signal.pidfd_send_signal(descriptor, number)
-                    hit += 1
+                    hit.add(pid)
             finally:
                 os.close(descriptor)
     return hit
@@ -104,12 +104,13 @@ def signal_marked(prefix: str, number: signal.Signals) -> int:
 
 def kill_marked(prefix: str, deadline: float) -> int:
     """Kill processes by their mark until none is left, or for `deadline` seconds; return how many."""
-    hit = empty = 0
+    hit: set[int] = set()
+    empty = 0
     end = time.monotonic() + deadline
     # a process shows no environment for an instant of its exec: only a second look is sure
     while empty < 2 and time.monotonic() < end:
         found = signal_marked(prefix, signal.SIGKILL)
-        hit += found
+        hit |= found  # a killed process may be seen once more before it is gone
         empty = 0 if found else empty + 1
         time.sleep(0.005)
-    return hit
+    return len(hit)
