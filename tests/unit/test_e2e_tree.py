@@ -14,6 +14,7 @@ import yaml
 
 from artifactctl.apply import apply
 from artifactctl.manifest import load_manifest
+from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.matrix import check_files, load_matrix
 
 ROOT = Path(__file__).parents[2]
@@ -74,11 +75,32 @@ def test_artifacts_apply_without_a_warning(manifest: Path, tmp_path: Path) -> No
 
 def test_hot_reload_artifact_applies_on_top(tmp_path: Path) -> None:
     """The second artifact adds its function and route to those of the first."""
-    apply(MANIFESTS[0], tmp_path / "config")
+    apply(ROOT / "e2e/artifacts/e2e-local/artifact.yml", tmp_path / "config")
     apply(ROOT / "e2e/fixtures/artifacts/hot-reload/artifact.yml", tmp_path / "config", additive=True)
     functions = yaml.safe_load((tmp_path / "config/functions.yml").read_text())["functions"]
     assert {"lambda-hot", "lambda-echo"} <= functions.keys()
     assert functions["lambda-hot"]["image"] == functions["lambda-echo"]["image"]
+
+
+def test_docker_artifacts_have_the_functions_of_the_local_ones() -> None:
+    """A change of the local artifacts needs `python scripts/docker_artifacts.py`."""
+    command = [sys.executable, str(ROOT / "scripts/docker_artifacts.py"), "--check"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_docker_images_are_tagged_for_their_environment() -> None:
+    """Two environments on one engine build the same names without taking each other's images."""
+    functions = _config(ROOT / "e2e/artifacts/e2e-docker/artifact.yml", "functions.yml")["functions"]
+    built = {name: function["image"] for name, function in functions.items() if name != "lambda-image"}
+    assert built == {name: f"esb-{name}:${{ESB_IMAGE_TAG}}" for name in built}
+
+
+def test_docker_tuning_is_that_of_local() -> None:
+    """The scenarios expect the same numbers of every environment."""
+    environments = ROOT / "e2e/environments"
+    docker, local = (read_env_file(environments / name / ".env") for name in ("e2e-docker", "e2e-local"))
+    assert docker == local
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.parent.name)
