@@ -76,16 +76,16 @@ def exclusive(out: Path, timeout: float) -> Iterator[None]:
     lock = filelock.FileLock(out / LOCK, mode=_READABLE)
     while True:
         with _told(out):
-            _make_folder(out)
-            if not out.is_dir():
-                raise ArtifactError("is not a folder", path=out, remedy="name another output folder")
             try:
+                _make_folder(out)
+                if not out.is_dir():
+                    raise ArtifactError("is not a folder", path=out, remedy="name another output folder")
                 lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
                 break
             except filelock.Timeout:
                 raise _locked(out, timeout) from None
             except FileNotFoundError:
-                # A `remove` took the folder away between the two calls above.
+                # A `remove` took the folder away between two of the calls above.
                 if time.monotonic() >= deadline:
                     raise
     try:
