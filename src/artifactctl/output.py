@@ -78,7 +78,7 @@ def exclusive(out: Path, timeout: float) -> Iterator[None]:
         with _told(out):
             try:
                 _make_folder(out)
-                if not out.is_dir():
+                if out.exists() and not out.is_dir():
                     raise ArtifactError("is not a folder", path=out, remedy="name another output folder")
                 lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
                 break
