@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import IO, Final
 
 from artifactctl.errors import ArtifactError, one_line
 
@@ -177,22 +177,26 @@ class Commands:
                 if prefix is not None:
                     self.say(f"{prefix}{shown}")
 
-        def drain_errors() -> None:
-            for line in process.stderr or ():
-                take(line)
+        def drain(stream: IO[str], *, keep: bool) -> None:
+            with stream:
+                for line in stream:
+                    if keep:
+                        answers.append(line)
+                    take(line)
 
-        errors = threading.Thread(target=drain_errors, daemon=True)
-        errors.start()
-        for line in process.stdout or ():
-            answers.append(line)
-            take(line)
+        streams = ((process.stdout, True), (process.stderr, False))
+        readers = [
+            threading.Thread(target=drain, args=(stream,), kwargs={"keep": keep}, daemon=True)
+            for stream, keep in streams
+            if stream is not None
+        ]
+        for reader in readers:
+            reader.start()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        # What it left behind may keep the pipe open: end it rather than wait for it.
+        # What it left behind may keep the pipes open: end it rather than wait for it.
         _kill(process)
-        errors.join(_DEAF_SECONDS)
-        for stream in (process.stdout, process.stderr):
-            if stream is not None and not errors.is_alive():
-                stream.close()
+        for reader in readers:
+            reader.join(_DEAF_SECONDS)
         return "".join(answers), tuple(tail)
 
 

@@ -70,14 +70,14 @@ def rewritten(text: str, arguments: Mapping[str, str], replacements: Mapping[str
     Raises:
         DockerfileError: see `bases`.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")
     # From the end, so that line numbers stay true.
     for start in reversed(_external_starts(text, arguments)):
         new = replacements.get(start.reference)
         if new is not None:
             name = f" AS {start.stage}" if start.stage else ""
             lines[start.instruction.first : start.instruction.end] = [f"FROM {start.flags}{new}{name}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _external_starts(text: str, arguments: Mapping[str, str]) -> list[_Start]:
@@ -135,7 +135,7 @@ def _filled(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _instructions(text: str) -> Iterator[_Instruction]:
-    lines = text.splitlines()
+    lines = text.split("\n")
     number = 0
     while number < len(lines):
         first = number
