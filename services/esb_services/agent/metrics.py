@@ -43,10 +43,10 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-def answer(request: Message, metrics: Metrics, states: list[WorkerState]) -> Response:
-    """Answer a request to the metrics port."""
+def answer(request: Message, metrics: Metrics, states: list[WorkerState], engine: str) -> Response:
+    """Answer a request to the metrics port; `/health` tells the engine that workers run on."""
     if request.start[:2] == ("GET", "/health"):
-        return Response(200, json.dumps(healthy()).encode())
+        return Response(200, json.dumps(healthy(engine=engine)).encode())
     if request.start[:2] == ("GET", "/metrics"):
         return Response(200, metrics.render(states), content_type=CONTENT_TYPE_LATEST)
     return Response(404, b'{"message":"there are only GET /health and GET /metrics"}')

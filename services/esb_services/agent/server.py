@@ -94,7 +94,9 @@ def make_server(settings: Settings, service: AgentService) -> grpc.aio.Server:
 
 
 async def _serve_metrics(sock: socket.socket, metrics: Metrics, runtime: Runtime) -> None:
+    engine = await runtime.engine_id()
+
     async def handle(request: Message) -> Response:
-        return answer(request, metrics, runtime.states())
+        return answer(request, metrics, runtime.states(), engine)
 
     await asyncio.start_server(lambda reader, writer: serve_connection(reader, writer, handle, 0), sock=sock)
