@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from artifactctl import base_images, build_inputs, dockerfile, packages, regular_file
-from artifactctl.build_inputs import Inputs
 from artifactctl.commands import CommandError, Commands
-from artifactctl.docker_engine import DIGEST_LABEL, DockerEngine, Image
+from artifactctl.docker_engine import DIGEST_LABEL, DockerEngine
 from artifactctl.dockerfile import DockerfileError
 from artifactctl.errors import ArtifactError
 from artifactctl.host_cache import HostCache
@@ -27,7 +26,11 @@ SECONDS: Final = 1800.0
 
 _SOURCES = Path("services", "images")
 _PACKAGE = Path("services", "esb_services")
+_DOCKERFILE = "Dockerfile"
+_PACKAGES_DOCKERFILE = "packages.Dockerfile"
 _LATEST = f"{IMAGE}:latest"
+_PACKAGES_IMAGE = f"{IMAGE}-packages"
+_PACKAGES_VARIABLE = "PACKAGES_IMAGE"
 _FORMAT = "1"
 _LIMIT_BYTES = 1024 * 1024
 _TAG_LENGTH = 12
@@ -57,7 +60,7 @@ def ensure(
     Raises:
         StepError: the image cannot be had; carries the last lines of what failed.
     """
-    if environment.get(IMAGE_VARIABLE, "").strip() or not (root / _SOURCES / "Dockerfile").is_file():
+    if environment.get(IMAGE_VARIABLE, "").strip() or not (root / _SOURCES / _DOCKERFILE).is_file():
         return {}
     commands = Commands(environment, say, timeout)
     try:
@@ -80,31 +83,25 @@ def _what(error: ArtifactError) -> str:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What the image is built from."""
+    """A Dockerfile, and the digest of the image that it makes."""
 
+    name: str
     dockerfile: str
     arguments: Mapping[str, str]
-    base: str
-    pins: Path
-    pinned: bytes
-    sources: Inputs
+    digest: str
 
-    def digest(self, base_id: str) -> str:
-        lines = [
-            _FORMAT,
-            hashlib.sha256(self.dockerfile.encode()).hexdigest(),
-            hashlib.sha256(self.pinned).hexdigest(),
-            f"base {base_id}",
-            *self.sources.lines(),
-        ]
-        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    @property
+    def reference(self) -> str:
+        return f"{self.name}:{self.digest[:_TAG_LENGTH]}"
 
 
 class _Build:
-    """One look at the sources, and the build that it may lead to."""
+    """One look at the sources, and the builds that it may lead to."""
 
     def __init__(self, root: Path, commands: Commands, *, no_cache: bool) -> None:
-        self._root = root
+        self._folder = root / _SOURCES
+        self._sources = build_inputs.collect(root / _PACKAGE)
+        self._pins = self._folder / "requirements.txt"
         self._commands = commands
         self._no_cache = no_cache
         self._engine = DockerEngine(commands)
@@ -112,61 +109,75 @@ class _Build:
 
     def run(self) -> str:
         """Return the name of the image."""
-        recipe = self._recipe()
-        # One question for both: what an unchanged run needs to know.
-        found = self._engine.inspect([recipe.base, _LATEST])
-        digest = recipe.digest(self._base_id(recipe.base, found))
-        reference = f"{IMAGE}:{digest[:_TAG_LENGTH]}"
-        latest = found.get(_LATEST)
-        if not self._no_cache and latest is not None and latest.digest == digest and reference in latest.tags:
-            return reference
-        # Whoever waits here for the same image finds it built.
-        with self._cache.lock("image", reference, self._commands):
-            if self._no_cache or not self._is_there(reference, digest):
-                self._build(recipe, reference, digest)
-            self._engine.tag(reference, _LATEST)
-        return reference
-
-    def _recipe(self) -> _Recipe:
-        folder = self._root / _SOURCES
-        path, pins = folder / "Dockerfile", folder / "requirements.txt"
-        text = regular_file.read(path, _LIMIT_BYTES).decode("utf-8", "replace")
+        below, above = self._text(_PACKAGES_DOCKERFILE), self._text(_DOCKERFILE)
         chosen = self._commands.environ.get(BASE_VARIABLE, "").strip()
         arguments = {BASE_VARIABLE: chosen} if chosen else {}
-        try:
-            base = dockerfile.bases(text, arguments)[-1]
-        except DockerfileError as error:
-            raise ArtifactError(str(error), path=path, line=error.line) from None
-        pinned = regular_file.read(pins, _LIMIT_BYTES)
-        return _Recipe(text, arguments, base, pins, pinned, build_inputs.collect(self._root / _PACKAGE))
+        base = self._base(below, arguments)
+        # One question for both: what an unchanged run needs to know.
+        found = self._engine.inspect([base, _LATEST])
+        base_id = found[base].id if base in found else self._obtain(base)
+        pinned = regular_file.read(self._pins, _LIMIT_BYTES).decode("utf-8", "replace")
+        lower = _Recipe(_PACKAGES_IMAGE, below, arguments, _digest(below, base_id, pinned))
+        digest = _digest(above, lower.digest, *self._sources.lines())
+        upper = _Recipe(IMAGE, above, {_PACKAGES_VARIABLE: lower.reference}, digest)
+        latest = found.get(_LATEST)
+        if not self._no_cache and latest and latest.digest == digest and upper.reference in latest.tags:
+            return upper.reference
+        if self._no_cache or not self._is_there(upper):
+            self._ensure(lower, lambda context: self._add_packages(base, context))
+            self._ensure(upper, lambda context: self._sources.copy_to(context / _PACKAGE.name))
+        self._engine.tag(upper.reference, _LATEST)
+        return upper.reference
 
-    def _base_id(self, base: str, found: Mapping[str, Image]) -> str:
-        if base in found:
-            return found[base].id
+    def _text(self, name: str) -> str:
+        return regular_file.read(self._folder / name, _LIMIT_BYTES).decode("utf-8", "replace")
+
+    def _base(self, text: str, arguments: Mapping[str, str]) -> str:
+        try:
+            return dockerfile.bases(text, arguments)[-1]
+        except DockerfileError as error:
+            path = self._folder / _PACKAGES_DOCKERFILE
+            raise ArtifactError(str(error), path=path, line=error.line) from None
+
+    def _obtain(self, base: str) -> str:
         return base_images.obtain(base, self._engine, self._commands, self._cache)
 
-    def _is_there(self, reference: str, digest: str) -> bool:
-        found = self._engine.inspect([reference]).get(reference)
-        return found is not None and found.digest == digest
+    def _is_there(self, recipe: _Recipe) -> bool:
+        found = self._engine.inspect([recipe.reference]).get(recipe.reference)
+        return found is not None and found.digest == recipe.digest
 
-    def _build(self, recipe: _Recipe, reference: str, digest: str) -> None:
-        self._commands.say(f"building {reference}")
-        interpreter = self._engine.interpreter(recipe.base)
-        installed = packages.site_packages(recipe.pins, interpreter, self._commands, self._cache)
+    def _ensure(self, recipe: _Recipe, fill: Callable[[Path], None]) -> None:
+        # Whoever waits here for the same image finds it built.
+        with self._cache.lock("image", recipe.reference, self._commands):
+            if self._no_cache or not self._is_there(recipe):
+                self._build(recipe, fill)
+
+    def _build(self, recipe: _Recipe, fill: Callable[[Path], None]) -> None:
+        self._commands.say(f"building {recipe.reference}")
         environ = self._commands.environ
         project = environ.get("ESB_PROJECT", "esb").removesuffix(f"-{environ.get('ESB_ENV', '')}")
-        labels = {"com.esb.managed": "true", "com.esb.project": project, DIGEST_LABEL: digest}
+        labels = {"com.esb.managed": "true", "com.esb.project": project, DIGEST_LABEL: recipe.digest}
         with tempfile.TemporaryDirectory(prefix="esb-services-") as folder:
             context = Path(folder, "context")
             context.mkdir()
-            (context / "Dockerfile").write_text(recipe.dockerfile, encoding="utf-8")
-            build_inputs.collect(installed).copy_to(context / "site-packages")
-            recipe.sources.copy_to(context / "esb_services")
+            (context / _DOCKERFILE).write_text(recipe.dockerfile, encoding="utf-8")
+            fill(context)
             self._engine.build(
                 context,
-                reference,
-                label=IMAGE,
+                recipe.reference,
+                label=recipe.name,
                 labels=labels,
                 arguments=recipe.arguments,
                 no_cache=self._no_cache,
             )
+
+    def _add_packages(self, base: str, context: Path) -> None:
+        interpreter = self._engine.interpreter(base)
+        installed = packages.site_packages(self._pins, interpreter, self._commands, self._cache)
+        build_inputs.collect(installed).copy_to(context / "site-packages")
+
+
+def _digest(*parts: str) -> str:
+    # Each part by its own digest: no two lists of parts run into the same text.
+    each = (hashlib.sha256(part.encode("utf-8", "surrogateescape")).hexdigest() for part in parts)
+    return hashlib.sha256("\n".join((_FORMAT, *each)).encode()).hexdigest()
