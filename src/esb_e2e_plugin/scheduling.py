@@ -1,6 +1,7 @@
 """How tests are handed to xdist's workers when environments are in play."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 from xdist.remote import Producer
@@ -32,3 +33,18 @@ class EnvironmentScheduling(WorkStealingScheduling):  # type: ignore[misc]  # xd
             self._on_wake()
         else:
             super().remove_pending_tests_from_node(node, indices)
+
+    def check_schedule(self) -> None:
+        """Hand out work; with a worker that has just died, wait for its end to be told."""
+        with suppress(OSError):  # xdist tells the end next, and calls again without that worker
+            super().check_schedule()
+
+    def _send_tests(self, node: WorkerController, num: int) -> None:
+        had = len(self.node2pending[node])
+        try:
+            super()._send_tests(node, num)
+        except OSError:
+            # It never got them: the first one must not be reported as the test that it crashed in.
+            self.pending[:0] = self.node2pending[node][had:]
+            del self.node2pending[node][had:]
+            raise
