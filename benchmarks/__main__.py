@@ -2,10 +2,16 @@
 
 import sys
 
-from benchmarks import bring_up, collection, echo, idle
+from benchmarks import artifactctl, bring_up, collection, echo, idle
 from benchmarks.measuring import table
 
-BENCHMARKS = {"bring_up": bring_up, "echo": echo, "collection": collection, "idle": idle}
+BENCHMARKS = {
+    "bring_up": bring_up,
+    "echo": echo,
+    "collection": collection,
+    "idle": idle,
+    "artifactctl": artifactctl,
+}
 
 
 def main() -> None:
