@@ -11,13 +11,14 @@ from esb_e2e_plugin.context import build_context, environment_paths
 from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.errors import UserError
-from esb_e2e_plugin.lifecycle.process import check_platform
+from esb_e2e_plugin.lifecycle.process import check_platform, check_services
 from esb_e2e_plugin.options import Settings
 from esb_e2e_plugin.planner import Plan, Scenario
 from esb_e2e_plugin.ports import PortBlock
 from esb_e2e_plugin.store import StateFile
 
 _GIT_SECONDS = 10
+_DRIVEN = ("process", "docker")
 
 
 def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
@@ -32,6 +33,8 @@ def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
         UserError: names what, where, and what to do.
     """
     check_platform()
+    if any(scenario.entry.mode == "process" for scenario in plan.scenarios):
+        check_services()
     for scenario in plan.scenarios:
         _check_mode(scenario)
         _check_secrets(scenario)
@@ -57,11 +60,11 @@ def commit_of(root: Path) -> str | None:
 
 
 def _check_mode(scenario: Scenario) -> None:
-    if scenario.entry.mode != "process":
+    if scenario.entry.mode not in _DRIVEN:
         raise scenario.entry.error(
             "mode",
             f"{scenario.entry.mode} environments cannot be driven yet",
-            expected="process",
+            expected=" or ".join(_DRIVEN),
             remedy="select another profile",
         )
 

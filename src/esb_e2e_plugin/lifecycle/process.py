@@ -143,11 +143,13 @@ class ProcessDriver:
 
 
 def check_platform() -> None:
-    """Raise `UserError` where processes cannot be told apart, or the services are not installed."""
+    """Raise `UserError` where processes cannot be told apart."""
     if not sys.platform.startswith("linux"):
-        raise UserError(
-            f"environments run on Linux only, this is {sys.platform}", "use a Linux machine or VM"
-        )
+        raise UserError(f"environments run on Linux only, this is {sys.platform}", "use a Linux machine or VM")
+
+
+def check_services() -> None:
+    """Raise `UserError` where the services are not installed beside the plugin."""
     if importlib.util.find_spec("esb_services") is None:
         raise UserError(
             f"the package esb-services is not installed for {sys.executable}",
