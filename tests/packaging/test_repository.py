@@ -30,7 +30,7 @@ PYTEST_MODULES = tuple(
 )
 UPPER = (PLUGIN, *(name for name in PYTEST_MODULES if name != f"{PLUGIN}.options"))
 HEAVY = ("boto3", "cryptography", "docker", "filelock", "grpc", "pydantic", "requests", "yaml")
-DOCUMENTATION_HOSTS = {"docs.aws.amazon.com", "json-schema.org"}
+DOCUMENTATION_HOSTS = {"docs.aws.amazon.com", "json-schema.org", "pkg.go.dev"}
 RESERVED_DOMAINS = ("example", "test")
 
 
