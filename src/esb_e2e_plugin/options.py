@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,12 @@ import pytest
 
 from esb_e2e_plugin.errors import UserError
 
+ENVIRONMENT_VARIABLE = "ESB_ENV"
 MATRIX_LOCATION = Path("e2e", "environments", "test_matrix.yaml")
 
-_Kind = Literal["names", "targets", "path", "flag", "count", "seconds"]
+_Kind = Literal["names", "name", "targets", "path", "flag", "count", "seconds"]
 
+_INSTANCE = r"[A-Za-z0-9][A-Za-z0-9_-]{0,24}"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -50,6 +53,8 @@ _PROFILE = _Option(
 )
 _OPTIONS = (
     _PROFILE,
+    _Option("env", "name", "name of the instance, with one profile (default: the profile's name)", "NAME"),
+    _Option("suffix", "name", "bring up an instance of its own of each profile, named PROFILE-S", "S"),
     _Option(
         "matrix", "path", f"the matrix of environments (default: {MATRIX_LOCATION} under the root)", "FILE"
     ),
@@ -74,6 +79,7 @@ _OPTIONS = (
 )
 _INI_TYPES: Mapping[str, Literal["linelist", "string", "bool", "int", "float"]] = {
     "names": "linelist",
+    "name": "string",
     "targets": "linelist",
     "path": "string",
     "flag": "bool",
@@ -88,6 +94,8 @@ class Settings:
 
     Attributes:
         profiles: Names as given, without repetition (compared without case).
+        env: Name of the instance of the one profile; None for the profile's own.
+        suffix: Makes an instance of its own of each profile; None for none.
         matrix: The matrix file, absolute; None for its usual place (see `matrix_path`).
         root: The project root, absolute; None to find it from the matrix.
         build_only: Stop after the deploy phase and leave the environments up.
@@ -104,6 +112,8 @@ class Settings:
     """
 
     profiles: tuple[str, ...]
+    env: str | None
+    suffix: str | None
     matrix: Path | None
     root: Path | None
     build_only: bool
@@ -117,6 +127,15 @@ class Settings:
     timeout_compose: float
     timeout_deploy: float
     sources: Mapping[str, str] = field(hash=False)
+
+    @property
+    def single_profile(self) -> bool:
+        """Whether exactly one environment is named."""
+        return len(self.profiles) == 1 and self.profiles[0].casefold() != "all"
+
+    def instance_of(self, profile: str) -> str:
+        """Return the name of a profile's instance, in lower case."""
+        return (self.env or (f"{profile}-{self.suffix}" if self.suffix else profile)).lower()
 
     def matrix_path(self, rootpath: Path) -> Path:
         """Return the matrix file: the one named, else the usual place under the root or `rootpath`."""
@@ -191,7 +210,18 @@ def _check_together(settings: Settings) -> None:
             "contradict each other",
             "give one of them",
         )
-    if settings.test_targets and (len(settings.profiles) != 1 or settings.profiles[0].casefold() == "all"):
+    if settings.env and settings.suffix:
+        raise UserError(
+            f"--esb-env ({sources['env']}) and --esb-suffix ({sources['suffix']}) both name the instance",
+            "give one of them",
+        )
+    if settings.env and settings.profiles and not settings.single_profile:
+        raise UserError(
+            f"--esb-env ({sources['env']}) names one instance, but these profiles are selected: "
+            f"{', '.join(settings.profiles)}",
+            "name one with --esb-profile, or give --esb-suffix",
+        )
+    if settings.test_targets and not settings.single_profile:
         given = ", ".join(settings.profiles) or "none"
         raise UserError(
             f"--esb-test-target ({sources['test_targets']}) needs exactly one profile, got {given}",
@@ -224,6 +254,8 @@ def _parse(option: _Option, raw: Any, source: str, config: pytest.Config) -> Any
             if raw is not None and not names:
                 raise UserError(f"{label}: names no profile", "give a name of the matrix, or 'all'")
             return names
+        case "name":
+            return None if raw is None else _name(raw, label)
         case "targets":
             return _targets(raw or (), label, _base(config, source))
         case "path":
@@ -242,6 +274,16 @@ def _names(raw: str | Iterable[str]) -> tuple[str, ...]:
         if name:
             unique.setdefault(name.casefold(), name)
     return tuple(unique.values())
+
+
+def _name(raw: str, label: str) -> str:
+    name = raw.strip()
+    if not re.fullmatch(_INSTANCE, name):
+        raise UserError(
+            f"{label}: {raw!r} is no name for an environment",
+            "expected at most 25 letters, digits, '-' and '_', a letter or digit first",
+        )
+    return name
 
 
 def _targets(raw: str | Iterable[str], label: str, base: Path) -> tuple[str, ...]:
@@ -288,6 +330,7 @@ def _number(option: _Option, raw: str | float, label: str) -> int | float:
 def _expected(option: _Option) -> str:
     return {
         "names": "a list of names",
+        "name": "a name",
         "targets": "a list of paths or node ids",
         "path": "a path",
         "flag": "true or false",

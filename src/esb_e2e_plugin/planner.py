@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -105,21 +105,28 @@ class Plan:
         return _real(self.known_targets)
 
 
-def plan(matrix: Matrix, names: Sequence[str], *, test_targets: Sequence[str] = ()) -> Plan:
+def plan(
+    matrix: Matrix,
+    names: Sequence[str],
+    *,
+    test_targets: Sequence[str] = (),
+    instance_of: Callable[[str], str] = str.lower,
+) -> Plan:
     """Plan a run.
 
     Args:
         matrix: The matrix.
         names: The profiles, compared without case; `all` for every enabled one.
         test_targets: Absolute paths or node ids that take the place of the suites.
+        instance_of: Returns the name of a profile's instance.
 
     Raises:
-        MatrixError: A name is not in the matrix, or nothing is enabled.
+        MatrixError: A name is not in the matrix, nothing is enabled, or two instances would share a folder.
     """
     scenarios = tuple(
         Scenario(
             entry=entry,
-            name=entry.name.lower(),
+            name=_instance(entry, instance_of(entry.name)),
             suites=_suites(matrix, entry, test_targets),
         )
         for entry in matrix.select(names)
@@ -134,6 +141,16 @@ def plan(matrix: Matrix, names: Sequence[str], *, test_targets: Sequence[str] = 
         arguments=tuple(test_targets) or tuple(targets),
         known_targets=tuple(target for suite in matrix.suites.values() for target in suite.targets),
     )
+
+
+def _instance(entry: Entry, name: str) -> str:
+    if name != entry.name.lower() and entry.config_dir is not None and "${ESB_ENV}" not in entry.config_dir:
+        raise entry.error(
+            "config_dir",
+            f"the instances {entry.name.lower()!r} and {name!r} would share {entry.config_dir!r}",
+            expected="a folder with ${ESB_ENV} in its name",
+        )
+    return name
 
 
 def _suites(matrix: Matrix, entry: Entry, test_targets: Sequence[str]) -> tuple[Suite, ...]:

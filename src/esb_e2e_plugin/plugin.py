@@ -65,7 +65,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[st
     """Keep a way to the terminal before capture takes it, where environments may come up."""
     with _usage_errors():
         selected = options.profiles_named(early_config, os.environ)
-    if selected or any("[" in argument for argument in args):
+    if selected or options.ENVIRONMENT_VARIABLE in os.environ or any("[" in argument for argument in args):
         from esb_e2e_plugin.reporting.terminal import LiveTerminal
 
         early_config.stash[TERMINAL] = LiveTerminal(os.dup(1))
@@ -82,6 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     with _usage_errors():
         if (
             options.profiles_named(config, os.environ)
+            or options.ENVIRONMENT_VARIABLE in os.environ
             or hasattr(config, "workerinput")
             or _distributes(config)
             or options.needs_profile(config)

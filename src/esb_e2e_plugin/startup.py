@@ -1,6 +1,7 @@
 """How a session with environments begins: which plan, and which part this process has in it."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -30,7 +31,7 @@ def configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         _join(config)
         return
-    settings = read_settings(config, os.environ)
+    settings = _settings(config)
     if settings.profiles:
         plan = _checked_plan(config, settings, settings.profiles)
         config.stash[SELECTION] = Selection(plan, note="")
@@ -51,7 +52,7 @@ def select_late(config: pytest.Config) -> Selection:
     Raises:
         UserError: what a named environment is made of is wrong.
     """
-    settings = read_settings(config, os.environ)
+    settings = _settings(config)
     if named := _named_tests(config):
         selection = _select_named(config, settings, named)
         if (owner := config.pluginmanager.get_plugin(_OWNER)) is not None:
@@ -61,6 +62,19 @@ def select_late(config: pytest.Config) -> Selection:
         return Selection(planner.plan(_matrix(config, settings), ["all"]), note="")
     except UserError as error:
         return Selection(None, note=str(error))
+
+
+def _settings(config: pytest.Config) -> Settings:
+    settings = read_settings(config, os.environ)
+    if settings.profiles or settings.env is None:
+        return settings
+    try:
+        known = [entry.name for entry in _matrix(config, settings).entries]
+    except UserError:  # without a profile the matrix is no business of this session
+        return settings
+    # An ESB_ENV that is an entry's name selects that entry.
+    named = tuple(name for name in known if name.casefold() == settings.env.casefold())
+    return replace(settings, profiles=named)
 
 
 def _select_named(config: pytest.Config, settings: Settings, named: NamedTests) -> Selection:
@@ -93,7 +107,7 @@ def _join(config: pytest.Config) -> None:
     facts = config.workerinput.get(WORKERINPUT)  # type: ignore[attr-defined]
     if facts is None:
         return
-    settings = read_settings(config, os.environ)
+    settings = _settings(config)
     worker = WorkerSession(config, facts)
     config.pluginmanager.register(worker, "esb_e2e_worker")
     named = None if settings.profiles else _named_tests(config)
@@ -111,7 +125,7 @@ def _replace_arguments(config: pytest.Config, settings: Settings, plan: Plan) ->
 
 def _checked_plan(config: pytest.Config, settings: Settings, names: tuple[str, ...]) -> Plan:
     matrix = _matrix(config, settings)
-    plan = planner.plan(matrix, names, test_targets=settings.test_targets)
+    plan = planner.plan(matrix, names, test_targets=settings.test_targets, instance_of=settings.instance_of)
     check_files(matrix, [scenario.entry for scenario in plan.scenarios])
     preflight.check(plan, settings, os.environ)
     return plan

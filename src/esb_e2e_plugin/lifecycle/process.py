@@ -145,7 +145,9 @@ class ProcessDriver:
 def check_platform() -> None:
     """Raise `UserError` where processes cannot be told apart."""
     if not sys.platform.startswith("linux"):
-        raise UserError(f"environments run on Linux only, this is {sys.platform}", "use a Linux machine or VM")
+        raise UserError(
+            f"environments run on Linux only, this is {sys.platform}", "use a Linux machine or VM"
+        )
 
 
 def check_services() -> None:
