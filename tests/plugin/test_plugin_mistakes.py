@@ -92,10 +92,11 @@ MISTAKES = {
         ),
     ),
     "mode that cannot be driven yet": Mistake(
-        ("FILE:", "docker environments cannot be driven yet", "expected process"),
+        ("FILE:", "containerd environments cannot be driven yet", "select another profile"),
         lambda project: (
             project.matrix(
-                "suites: {every: {targets: [../scenarios/]}}\nmatrix: [{esb_env: one, suites: [every]}]"
+                "suites: {every: {targets: [../scenarios/]}}\n"
+                "matrix: [{esb_env: one, mode: containerd, suites: [every]}]"
             ),
             project.write("e2e/environments/one/docker-compose.yml", "services: {}\n"),
         ),
