@@ -6,7 +6,8 @@ Started every few hundred milliseconds while an environment comes up, so it impo
 import socket
 import sys
 
-_SECONDS = 2.0
+# A service that listens already answers as soon as it serves: waiting finds that sooner than asking again.
+_SECONDS = 4.0
 _SHOWN_BYTES = 500
 
 
