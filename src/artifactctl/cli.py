@@ -241,13 +241,15 @@ def _summary(report: _Report) -> str:
 
 
 def _error_report(error: ArtifactError) -> _Report:
-    return {
+    report = {
         "message": str(error),
         "file": str(error.path) if error.path is not None else None,
         "line": error.line,
         "field": error.field,
-        "output": list(getattr(error, "output", ())),
     }
+    # Only a program that failed has some.
+    output = getattr(error, "output", ())
+    return {**report, "output": list(output)} if output else report
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import IO, Final, TypeVar
 
 from artifactctl.errors import ArtifactError, one_line
 
@@ -17,6 +17,8 @@ KEPT_LINES: Final = 20
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _DEAF_SECONDS = 2.0
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class CommandError(ArtifactError):
@@ -140,6 +142,29 @@ class Commands:
                 tail,
             )
         return Completed(process.returncode, stdout, tail)
+
+    def at_once(self, do: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+        """Do it for all `items`, several at a time, and return the results in their order.
+
+        Raises:
+            ArtifactError: it failed for one of them: all that was running is then stopped.
+        """
+        todo = list(items)
+        if len(todo) < 2:
+            return [do(item) for item in todo]
+        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+        with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1)) as pool:
+            futures = [pool.submit(do, item) for item in todo]
+            try:
+                done = wait(futures, return_when=FIRST_EXCEPTION).done
+                failed = [future for future in futures if future in done and future.exception() is not None]
+                return [future.result() for future in failed or futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                self.stop()
+                raise
 
     def _start(self, argv: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[str]:
         with self._lock:

@@ -5,18 +5,18 @@ the right digest is left alone; one that is there under another name gets a seco
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from artifactctl import dockerfile, image_reference
+from artifactctl import dockerfile, image_push, image_reference
 from artifactctl.commands import CommandError, Commands
 from artifactctl.docker_engine import DIGEST_LABEL, DockerEngine, Image
 from artifactctl.errors import ArtifactError
 from artifactctl.fields import Field
 from artifactctl.host_cache import HostCache
-from artifactctl.image_plan import BASE, Plan, Target, plan
+from artifactctl.image_plan import Plan, Target, plan
 from artifactctl.image_reference import Registries
 from artifactctl.manifest import Manifest, load_manifest
 
@@ -31,7 +31,6 @@ EXTERNAL: Final = "external"
 _PULL_SECONDS = 300.0
 _TAG_LENGTH = 32
 _Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +104,31 @@ def prepare_manifest(
     except ValueError as error:
         raise ArtifactError(str(error), remedy="correct the variable, or unset it") from None
     wanted = plan(manifest, fixtures, commands.environ)
-    _check_pushable(wanted, registries)
+    image_push.check(wanted, registries)
     return _Preparation(manifest, wanted, registries, no_cache=no_cache, commands=commands).run()
 
 
-def _check_pushable(wanted: Plan, registries: Registries) -> None:
-    for target in (*wanted.bases.values(), *wanted.targets):
-        if registries.host is not None and registries.pushed_as(target.reference) is None:
-            raise ArtifactError(
-                f"names another registry than CONTAINER_REGISTRY ({registries.runtime})",
-                path=target.recipe.dockerfile,
-                value=target.reference,
-                remedy="name it without a registry, or unset CONTAINER_REGISTRY and HOST_REGISTRY_ADDR",
-            )
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An image on its way.
+
+    Attributes:
+        own_bases: content digest of each base that is built from a runtime-base, by its name.
+        owns_name: False for a base whose name another one gets; it is then known by its digest only.
+    """
+
+    target: Target
+    digest: str
+    own_bases: Mapping[str, str]
+    owns_name: bool = True
+
+    @property
+    def content(self) -> str:
+        return _content_reference(self.target.reference, self.digest)
+
+    @property
+    def reference(self) -> str:
+        return self.target.reference if self.owns_name else self.content
 
 
 class _Preparation:
@@ -144,17 +155,27 @@ class _Preparation:
         base_digests = {key: base.recipe.digest(external) for key, base in bases.items()}
         # Two runtime-bases may claim one name: the last entry's gets it, as everywhere.
         owners = {key[0]: key for key in bases}
-        prepared_bases = self._each(
-            lambda key: self._base(bases[key], base_digests[key], owns=owners[key[0]] == key), bases
-        )
-        prepared = self._each(lambda target: self._target(target, base_digests, external), targets)
-        existing = self._each(self._existing, self._plan.existing)
-        owned = [
-            image
-            for key, image in zip(bases, prepared_bases, strict=True)
-            if owners[key[0]] == key or image.action == BUILT
+        steps = [
+            _Step(base, base_digests[key], {}, owns_name=owners[key[0]] == key) for key, base in bases.items()
         ]
-        return PrepareResult(self._push([*owned, *prepared, *existing]))
+        self._found |= self._engine.inspect(step.reference for step in steps if not step.owns_name)
+        prepared = self._each(self._prepare, steps, self._is_present)
+        own_bases = [self._own_bases(target, base_digests) for target in targets]
+        prepared += self._each(
+            self._prepare,
+            [
+                _Step(target, target.recipe.digest({**external, **own}), own)
+                for target, own in zip(targets, own_bases, strict=True)
+            ],
+            self._is_present,
+        )
+        prepared += self._each(self._existing, self._plan.existing, lambda name: name in self._found)
+        pushed_as = image_push.push(
+            [image.reference for image in prepared], self._registries, self._engine, self._commands
+        )
+        return PrepareResult(
+            tuple(replace(image, pushed=pushed_as.get(image.reference)) for image in prepared)
+        )
 
     def _external_id(self, reference: str) -> str:
         if (found := self._found.get(reference)) is not None:
@@ -163,40 +184,36 @@ class _Preparation:
 
         return base_images.obtain(reference, self._engine, self._commands, self._cache)
 
-    def _base(self, base: Target, digest: str, *, owns: bool) -> PreparedImage:
-        content = _content_reference(base.reference, digest)
-        reference = base.reference if owns else content
-        return PreparedImage(base.reference, BASE, digest, self._ensure(base, reference, digest, {}))
+    @staticmethod
+    def _own_bases(target: Target, base_digests: Mapping[tuple[str, Path], str]) -> dict[str, str]:
+        """Return the digest of each base of `target` that is built from a runtime-base."""
+        if target.runtime_base is None:
+            return {}
+        names = filter(image_reference.is_lambda_base, target.recipe.bases)
+        return {name: base_digests[name, target.runtime_base] for name in names}
 
-    def _target(
-        self, target: Target, base_digests: Mapping[tuple[str, Path], str], external: Mapping[str, str]
-    ) -> PreparedImage:
-        digests = dict(external)
-        if target.runtime_base is not None:
-            for base in filter(image_reference.is_lambda_base, target.recipe.bases):
-                digests[base] = base_digests[base, target.runtime_base]
-        own_bases = {name: digest for name, digest in digests.items() if image_reference.is_lambda_base(name)}
-        digest = target.recipe.digest(digests)
-        action = self._ensure(target, target.reference, digest, own_bases)
-        return PreparedImage(target.reference, target.kind, digest, action)
+    def _is_present(self, step: _Step) -> bool:
+        found = self._found.get(step.reference)
+        return not self._no_cache and found is not None and found.digest == step.digest
 
-    def _ensure(self, target: Target, reference: str, digest: str, own_bases: Mapping[str, str]) -> str:
-        """Make sure that `reference` is the image with this content digest, and return how."""
-        content = _content_reference(reference, digest)
-        if not self._no_cache:
-            found = self._found.get(reference)
-            if found is not None and found.digest == digest:
-                return PRESENT
-            if self._tag(content, reference):
-                return TAGGED
+    def _prepare(self, step: _Step) -> PreparedImage:
+        """Make sure that the image with this content digest is there under its name."""
+        return PreparedImage(step.reference, step.target.kind, step.digest, self._ensure(step))
+
+    def _ensure(self, step: _Step) -> str:
+        if self._is_present(step):
+            return PRESENT
+        if not self._no_cache and self._tag(step.content, step.reference):
+            return TAGGED
         # Whoever waits here for the same image finds it built.
-        with self._cache.lock("image", content, self._commands):
-            if not self._no_cache and self._tag(content, reference):
+        with self._cache.lock("image", step.content, self._commands):
+            if not self._no_cache and self._tag(step.content, step.reference):
                 return TAGGED
-            self._commands.say(f"building {reference}")
-            replacements = {base: self._base_content(base, own) for base, own in own_bases.items()}
-            self._build(target, content, digest, replacements)
-            self._engine.tag(content, reference)
+            self._commands.say(f"building {step.reference}")
+            replacements = {base: self._base_content(base, own) for base, own in step.own_bases.items()}
+            self._build(step.target, step.content, step.digest, replacements)
+            if step.reference != step.content:
+                self._engine.tag(step.content, step.reference)
         return BUILT
 
     def _tag(self, content: str, reference: str) -> bool:
@@ -273,46 +290,22 @@ class _Preparation:
         if source != reference:
             self._engine.tag(source, reference)
 
-    def _push(self, images: Sequence[PreparedImage]) -> tuple[PreparedImage, ...]:
-        names = {image.reference: self._registries.pushed_as(image.reference) for image in images}
-        if not any(names.values()):
-            return tuple(images)
-        self._found = self._engine.inspect([*names, *(name for name in names.values() if name is not None)])
-        return tuple(self._each(lambda image: self._pushed(image, names[image.reference]), images))
-
-    def _pushed(self, image: PreparedImage, name: str | None) -> PreparedImage:
-        if name is None or self._is_pushed(self._found[image.reference], name):
-            return image
-        self._engine.tag(image.reference, name)
-        self._commands.say(f"pushing {name}")
-        self._engine.push(name)
-        return replace(image, pushed=name)
-
-    def _is_pushed(self, image: Image, name: str) -> bool:
-        from artifactctl import registry
-
-        known = f"{image_reference.repository(name)}@"
-        digests = {digest.removeprefix(known) for digest in image.repo_digests if digest.startswith(known)}
-        return bool(digests) and registry.manifest_digest(name) in digests
-
-    def _each(self, do: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-        """Do it for all of them, some at a time; the first failure ends the others."""
-        todo = list(items)
-        if len(todo) < 2:
-            return [do(item) for item in todo]
-        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-
-        with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1)) as pool:
-            futures = [pool.submit(do, item) for item in todo]
-            try:
-                done = wait(futures, return_when=FIRST_EXCEPTION).done
-                failed = [future for future in futures if future in done and future.exception() is not None]
-                return [future.result() for future in (failed or futures)]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                self._commands.stop()
-                raise
+    def _each(
+        self,
+        do: Callable[[_Item], PreparedImage],
+        items: Iterable[_Item],
+        is_quick: Callable[[_Item], bool],
+    ) -> list[PreparedImage]:
+        """Do it for all of them; what is not quick some at a time, and the first failure ends the others."""
+        results: dict[int, PreparedImage] = {}
+        slow: dict[int, _Item] = {}
+        for number, item in enumerate(items):
+            if is_quick(item):
+                results[number] = do(item)
+            else:
+                slow[number] = item
+        results |= zip(slow, self._commands.at_once(do, slow.values()), strict=True)
+        return [results[number] for number in sorted(results)]
 
 
 def _content_reference(reference: str, digest: str) -> str:

@@ -74,10 +74,12 @@ def merge_manifest(
     ]
     # Before the lock: a mistake must not even leave a lock file in the folder.
     merged, files = _merged(entries, out, additive=additive)
-    with output.exclusive(out, lock_timeout):
-        if additive:
-            merged, files = _merged(entries, out, additive=True)
-        digest, changed = output.publish(out, files)
+    digest, changed = output.digest_of(files), False
+    if not output.is_published(out, files):
+        with output.exclusive(out, lock_timeout):
+            if additive:
+                merged, files = _merged(entries, out, additive=True)
+            digest, changed = output.publish(out, files)
     return MergeResult(
         digest=digest,
         functions=len(merged.functions),

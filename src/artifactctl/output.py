@@ -78,7 +78,7 @@ def exclusive(out: Path, timeout: float) -> Iterator[None]:
         with _told(out):
             try:
                 _make_folder(out)
-                if out.exists() and not out.is_dir():
+                if os.path.lexists(out) and not out.is_dir():
                     raise ArtifactError("is not a folder", path=out, remedy="name another output folder")
                 lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
                 break
@@ -114,6 +114,20 @@ def digest_of(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()[:_DIGEST_LENGTH]
 
 
+def is_published(out: Path, files: Mapping[str, bytes]) -> bool:
+    """Tell whether `files` is the current config of `out`, complete and listed as ours; needs no lock."""
+    target, links, wanted = _layout(digest_of(files), files)
+    with _told(out):
+        return (
+            _read_link(out / CURRENT) == target
+            and wanted <= (_read_owned(out) or frozenset())
+            and all(
+                _read_link(out / name) == links[name] and _holds(out / target / name, content)
+                for name, content in files.items()
+            )
+        )
+
+
 def publish(out: Path, files: Mapping[str, bytes]) -> tuple[str, bool]:
     """Make `files` the current config of `out`, which the caller holds by `exclusive`.
 
@@ -128,13 +142,10 @@ def publish(out: Path, files: Mapping[str, bytes]) -> tuple[str, bool]:
     """
     digest = digest_of(files)
     with _told(out):
-        before = _read_owned(out) or frozenset()
-        target = f"{GENERATIONS}/{digest}"
-        links = {name: f"{CURRENT}/{name}" for name in files}
-        generation = {f"{target}/{name}" for name in files}
-        wanted = {CURRENT, *links, *generation}
-        if wanted <= before and _is_published(out, target, links, files):
+        if is_published(out, files):
             return digest, False
+        before = _read_owned(out) or frozenset()
+        target, links, wanted = _layout(digest, files)
         unfinished = {f"{GENERATIONS}/{_NEW}/{name}" for name in files} | {name + _NEW for name in wanted}
         _open_to_readers(out)
         _write_owned(out, before | wanted | unfinished)
@@ -176,13 +187,11 @@ def remove(out: Path, timeout: float) -> None:
         _remove_folder(out)
 
 
-def _is_published(out: Path, target: str, links: Mapping[str, str], files: Mapping[str, bytes]) -> bool:
-    if _read_link(out / CURRENT) != target:
-        return False
-    return all(
-        _read_link(out / name) == links[name] and _holds(out / target / name, content)
-        for name, content in files.items()
-    )
+def _layout(digest: str, files: Mapping[str, bytes]) -> tuple[str, dict[str, str], set[str]]:
+    """Return what `.current` links to, what each file's link links to, and every name of a config."""
+    target = f"{GENERATIONS}/{digest}"
+    links = {name: f"{CURRENT}/{name}" for name in files}
+    return target, links, {CURRENT, *links, *(f"{target}/{name}" for name in files)}
 
 
 def _write_generation(out: Path, digest: str, files: Mapping[str, bytes]) -> None:
