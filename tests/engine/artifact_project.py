@@ -29,6 +29,7 @@ class ArtifactProject:
     def __init__(self, folder: Path) -> None:
         self.name = f"test-{uuid.uuid4().hex[:12]}"
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.root = folder / "root"
         self.manifest = folder / "artifact.yml"
         self.environ = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "TMPDIR": str(folder)}
@@ -56,9 +57,13 @@ class ArtifactProject:
             "source_template": {"path": "t.yaml"},
             **entry,
         }
+        return self.write_manifest_of([artifact], name)
+
+    def write_manifest_of(self, entries: Sequence[Mapping[str, Any]], name: str = "artifact.yml") -> Path:
+        """Write a manifest with these entries."""
         document = {"schema_version": "1", "project": self.name, "env": "e", "mode": "docker"}
         path = self.folder / name
-        path.write_text(yaml.safe_dump({**document, "artifacts": [artifact]}))
+        path.write_text(yaml.safe_dump({**document, "artifacts": [dict(entry) for entry in entries]}))
         return path
 
     def add_function(self, name: str, dockerfile: str | None = None, image: str | None = None) -> None:

@@ -17,6 +17,7 @@ import pytest
 from artifactctl import images
 from artifactctl.commands import Commands
 from artifactctl.errors import ArtifactError
+from artifactctl.identity import entry_id
 from tests.engine.artifact_project import ArtifactProject, docker, image_id, labels, tree_digest
 
 pytestmark = pytest.mark.engine
@@ -134,6 +135,35 @@ def test_two_environments_prepare_from_one_root_at_the_same_time(project: Artifa
     assert set(actions) <= {"built", "tagged", "present"}
 
 
+def test_two_roots_with_one_base_name_keep_their_own_bases(project: ArtifactProject, tmp_path: Path) -> None:
+    """Each function stands on the base of its own root, whoever has the name; the second run finds all."""
+    other = ArtifactProject(tmp_path / "other")
+    for function in ("pay", "ship"):
+        other.add_function(function, f"FROM example.test/{project.base}\nCOPY src/ /var/task/\n")
+    entries = [
+        {
+            "id": entry_id(f"{folder.parent.name}.yaml"),
+            "artifact_root": str(folder),
+            "runtime_config_dir": "config",
+            "source_template": {"path": f"{folder.parent.name}.yaml"},
+        }
+        for folder in (project.root, other.root)
+    ]
+    other.images = {f"other-{name}": image for name, image in other.images.items()}
+    for name in ("pay", "ship"):
+        (other.root / "functions" / name).rename(other.root / "functions" / f"other-{name}")
+    other.write_config()
+    project.write_manifest_of(entries)
+    actions = project.prepare()
+    assert sorted(actions.values()) == ["built"] * 6
+    bases = {
+        docker("image", "inspect", "--format", "{{index .RootFS.Layers 0}}", image)
+        for image in (*project.images.values(), *other.images.values())
+    }
+    assert len(bases) == 2
+    assert set(project.prepare().values()) == {"present"}
+
+
 def test_a_missing_runtime_base_says_what_to_do(project: ArtifactProject) -> None:
     """One line names the file, who needs it, and the remedy; nothing is built."""
     shutil.rmtree(project.root / "runtime-base")
@@ -223,12 +253,13 @@ def test_fixture_images_are_built_with_the_functions_that_name_them(project: Art
 
 def test_builds_have_no_network(project: ArtifactProject) -> None:
     """A build sees the loopback interface and nothing else."""
-    probe = "import socket; print('interfaces', [name for _, name in socket.if_nameindex()])"
+    # The name keeps the builder from answering out of its cache.
+    probe = f"import socket; print('{project.name}', [name for _, name in socket.if_nameindex()])"
     base = _python_base(project)
     project.add_function("offline", f'FROM {base}\nRUN ["python3", "-c", "{probe}"]\n')
     lines: list[str] = []
     images.prepare(project.manifest, environ=project.environ, log=lines.append)
-    assert any(line.endswith("interfaces ['lo']") for line in lines)
+    assert any(line.endswith(f"{project.name} ['lo']") for line in lines)
 
 
 def _python_base(project: ArtifactProject) -> str:
