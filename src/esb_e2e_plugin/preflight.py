@@ -12,9 +12,9 @@ from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.lifecycle.process import check_platform, check_services
-from esb_e2e_plugin.options import Settings
 from esb_e2e_plugin.planner import Plan, Scenario
 from esb_e2e_plugin.ports import PortBlock
+from esb_e2e_plugin.settings import Settings
 from esb_e2e_plugin.store import StateFile
 
 _GIT_SECONDS = 10

@@ -1,6 +1,5 @@
 """Which tests run in which environments: parametrization, deselection, order."""
 
-import re
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
 
 HOW_TO_SELECT = "select one with --esb-profile NAME"
 ENVIRONMENT_FIXTURE = "esb_environment"
-
-_BRACKET = re.compile(r"^(?P<path>[^\[]*?)::(?P<rest>.+)$", re.DOTALL)
 
 
 class Selection:
@@ -76,11 +73,12 @@ class Selection:
     def _environments(self, definition: pytest.Item) -> Sequence[str]:
         assert self._plan is not None  # noqa: S101  checked by the caller
         names: Sequence[str] = self._plan.environments_for(definition.path)
-        for mark in definition.iter_markers("esb_env"):
-            allowed = {str(name).casefold() for name in mark.args}
-            names = [name for name in names if name.casefold() in allowed]
-        for mark in definition.iter_markers("esb_mode"):
-            names = [name for name in names if self._plan.mode_of(name) in mark.args]
+        for mark in definition.iter_markers():
+            if mark.name == "esb_env":
+                allowed = {str(name).casefold() for name in mark.args}
+                names = [name for name in names if name.casefold() in allowed]
+            elif mark.name == "esb_mode":
+                names = [name for name in names if self._plan.mode_of(name) in mark.args]
         return names
 
 
@@ -96,8 +94,9 @@ class NamedTests:
         """
         self._named: list[tuple[Path, str]] = []
         for argument in arguments:
-            if "[" in argument and (match := _BRACKET.match(argument)):
-                self._named.append(((folder / match["path"]).resolve(), match["rest"]))
+            path, _, rest = argument.partition("::")
+            if "[" in rest:
+                self._named.append(((folder / path).resolve(), rest))
 
     def __bool__(self) -> bool:
         return bool(self._named)

@@ -21,12 +21,12 @@ from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.keys import BRINGUP
 from esb_e2e_plugin.lifecycle.deploy import find_applier
 from esb_e2e_plugin.lifecycle.run import Run
-from esb_e2e_plugin.options import Settings
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.reporting.summary import guilty_log, write_summary
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
 from esb_e2e_plugin.selection import environment_of
+from esb_e2e_plugin.settings import Settings
 from esb_e2e_plugin.store import host_path
 
 _GUILTY_LINES = 20

@@ -9,12 +9,13 @@ from esb_e2e_plugin import planner, preflight
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.keys import SELECTION, TERMINAL, WORKERINPUT
 from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
-from esb_e2e_plugin.options import Settings, needs_profile, read_settings
+from esb_e2e_plugin.options import needs_profile
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.reporting.header import Header
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
 from esb_e2e_plugin.session import OwnerSession, WorkerSession
+from esb_e2e_plugin.settings import Settings, read_settings
 
 _OWNER = "esb_e2e_owner"
 

@@ -18,6 +18,7 @@ PYTEST_MODULES = tuple(
     for name in (
         "plugin",
         "options",
+        "settings",
         "startup",
         "session",
         "distribution",
@@ -28,7 +29,10 @@ PYTEST_MODULES = tuple(
         "reporting",
     )
 )
-UPPER = (PLUGIN, *(name for name in PYTEST_MODULES if name != f"{PLUGIN}.options"))
+UPPER = (
+    PLUGIN,
+    *(name for name in PYTEST_MODULES if name not in (f"{PLUGIN}.options", f"{PLUGIN}.settings")),
+)
 HEAVY = ("boto3", "cryptography", "docker", "filelock", "grpc", "pydantic", "requests", "yaml")
 DOCUMENTATION_HOSTS = {"docs.aws.amazon.com", "json-schema.org", "pkg.go.dev"}
 RESERVED_DOMAINS = ("example", "test")

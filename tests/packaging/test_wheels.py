@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from esb_e2e_plugin.options import _OPTIONS
+from esb_e2e_plugin.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 BUILD_SECONDS = 120
@@ -148,9 +148,9 @@ def test_help_shows_every_option_in_one_group(run: Run) -> None:
     }
     assert list(with_ours) == ["esb"]
     assert sorted(re.findall(r"^  (--esb-[a-z-]+)", with_ours["esb"], re.MULTILINE)) == sorted(
-        option.flag for option in _OPTIONS
+        option.flag for option in OPTIONS
     )
-    assert all(f"[{option.variable}]" in re.sub(r"\s+", " ", with_ours["esb"]) for option in _OPTIONS)
+    assert all(f"[{option.variable}]" in re.sub(r"\s+", " ", with_ours["esb"]) for option in OPTIONS)
 
 
 def test_the_wheels_drive_an_environment_from_another_folder(run: Run, tmp_path: Path) -> None:

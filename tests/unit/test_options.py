@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from esb_e2e_plugin.errors import MatrixError, UserError
-from esb_e2e_plugin.options import Settings, add_options, profiles_named, read_settings
+from esb_e2e_plugin.options import add_options, profiles_named
+from esb_e2e_plugin.settings import Settings, read_settings
 
 OPTIONS = [
     "--esb-profile",

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import Failure
-from esb_e2e_plugin.options import Settings
+from esb_e2e_plugin.settings import Settings
 
 
 class Hooks(Protocol):

@@ -2,8 +2,8 @@
 
 import os
 
-from esb_e2e_plugin.options import Settings
 from esb_e2e_plugin.planner import Plan
+from esb_e2e_plugin.settings import Settings
 
 
 class Header:
