@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from artifactctl import dockerfile, image_push, image_reference
+from artifactctl import build_inputs, dockerfile, image_push, image_reference
 from artifactctl.commands import CommandError, Commands
 from artifactctl.docker_engine import DIGEST_LABEL, DockerEngine, Image
 from artifactctl.errors import ArtifactError
@@ -263,15 +263,11 @@ class _Preparation:
                 raise
 
     def _add_packages(self, requirements: Path, base: str, target: Path) -> None:
-        import shutil
-
         from artifactctl import packages
 
         interpreter = self._engine.interpreter(base)
         source = packages.site_packages(requirements, interpreter, self._commands, self._cache)
-        shutil.copytree(source, target)
-        for path in (target, *target.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
+        build_inputs.collect(source).copy_to(target)
 
     def _existing(self, reference: str) -> PreparedImage:
         action = PRESENT

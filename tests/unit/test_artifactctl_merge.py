@@ -263,7 +263,7 @@ _artifacts = st.tuples(
             "resources": st.fixed_dictionaries(
                 {},
                 optional={
-                    "s3": st.lists(_buckets, max_size=3, unique_by=lambda bucket: bucket["BucketName"]),
+                    "s3": st.lists(_buckets, max_size=3, unique_by=lambda bucket: str(bucket["BucketName"])),
                     "sqs": _anything,
                 },
             )
