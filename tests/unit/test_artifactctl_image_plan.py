@@ -163,9 +163,19 @@ def _packages_for_nothing(roots: Roots) -> None:
     (docker / "requirements.txt").write_text("six\n")
 
 
+def _not_utf8(roots: Roots) -> None:
+    (roots.add("shop", "pay") / "Dockerfile").write_bytes(b"FROM a\xff")
+
+
+def _dockerfile_folder(roots: Roots) -> None:
+    (roots.add("shop", "pay", dockerfile=None) / "Dockerfile").mkdir()
+
+
 @pytest.mark.parametrize(
     ("make", "told"),
     [
+        (_not_utf8, "pay/Dockerfile: is not UTF-8; save it as UTF-8"),
+        (_dockerfile_folder, "pay/Dockerfile: is not a regular file"),
         (
             lambda roots: roots.add("shop", "pay", "Pay Me"),
             "functions.yml:3: functions.pay.image = 'Pay Me': expected",

@@ -1,6 +1,8 @@
 """Names of images, and the registries that they go through."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from artifactctl.image_reference import Registries, filled, is_lambda_base, is_valid, normalized, registry_of
 
@@ -31,6 +33,16 @@ def test_a_name_is_read_as_the_engine_reads_it(reference: str, registry: str | N
 def test_what_is_no_name_is_refused(reference: str) -> None:
     """Nothing that an engine would misunderstand, an option among them, gets through."""
     assert not is_valid(reference)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30) | st.from_regex(r"[a-z:/@.-]{0,20}"))
+def test_whatever_counts_as_a_name_is_one_harmless_argument(text: str) -> None:
+    """No text that passes could be taken for an option or for two words, and its parts can be told."""
+    if is_valid(text):
+        assert not text.startswith("-")
+        assert text.split() == [text]
+        assert is_valid(normalized(text))
 
 
 @pytest.mark.parametrize(
