@@ -1,6 +1,7 @@
 """Removing what an environment wrote."""
 
 import shutil
+from pathlib import Path
 
 from artifactctl.apply import remove
 from artifactctl.errors import ArtifactError
@@ -22,6 +23,7 @@ def remove_files(paths: Paths) -> list[str]:
     if paths.config is not None:
         try:
             remove(paths.config)
+            _remove_empty_parents(paths.config, paths.root)
         except (ArtifactError, OSError) as error:
             left.append(f"{paths.config}: {error}")
     for path in list(paths.state.iterdir()) if paths.state.is_dir() else []:
@@ -35,3 +37,14 @@ def remove_files(paths: Paths) -> list[str]:
         except OSError as error:
             left.append(f"{path}: {error.strerror} (rm -rf {path})")
     return left
+
+
+def _remove_empty_parents(folder: Path, root: Path) -> None:
+    """Remove the folders above `folder` that are empty, up to `root`; two runs may do so at once."""
+    for parent in folder.parents:
+        if parent == root or not parent.is_relative_to(root):
+            return
+        try:
+            parent.rmdir()
+        except OSError:
+            return

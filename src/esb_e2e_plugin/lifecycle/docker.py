@@ -277,7 +277,7 @@ class DockerDriver:
                 mounts={
                     mount["Name"].removeprefix(f"{self._project}_"): mount["Destination"]
                     for mount in facts["Mounts"]
-                    if mount["Type"] == "volume"
+                    if mount["Type"] == "volume" and mount["RW"]
                 },
                 has_health=bool(facts["Config"].get("Healthcheck")),
                 deploy_only=service in deploy,

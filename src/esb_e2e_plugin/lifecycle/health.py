@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-_TIMEOUT_SECONDS = 2.0
+_TIMEOUT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Health:
 
 
 def probe(check: HealthCheck) -> Health:
-    """Ask once, and wait at most two seconds for the answer."""
+    """Ask once, and wait at most a second for each part of the answer."""
     parts = urlsplit(check.url)
     host, port = parts.hostname or "", parts.port
     connection: http.client.HTTPConnection

@@ -46,7 +46,7 @@ def services(context: RunContext) -> tuple[Service, ...]:
 
 def provisioner(context: RunContext) -> Command:
     """Return the one-shot command that creates tables and buckets."""
-    variables = {"CONFIG_DIR": str(context.paths.config), **_aws(context)}
+    variables = {"CONFIG_DIR": str(config_folder(context)), **_aws(context)}
     return _command(context, PROVISIONER, "provisioner", variables)
 
 
@@ -87,7 +87,7 @@ def _gateway(context: RunContext) -> Service:
         "GATEWAY_HTTP_PORT": str(ports.gateway_http),
         "TLS_CERT_FILE": str(paths.certificates / "gateway.crt"),
         "TLS_KEY_FILE": str(paths.certificates / "gateway.key"),
-        "CONFIG_DIR": str(paths.config),
+        "CONFIG_DIR": str(config_folder(context)),
         "AGENT_ADDRESS": f"{urlsplit(context.urls.agent_metrics).hostname}:{ports.agent_grpc}",
         "AGENT_CA_FILE": str(paths.ca_certificate),
         "AGENT_CLIENT_CERT_FILE": str(paths.certificates / "agent-client.crt"),
@@ -99,6 +99,11 @@ def _gateway(context: RunContext) -> Service:
         gateway_health(context),
         (ports.gateway_https, ports.gateway_http),
     )
+
+
+def config_folder(context: RunContext) -> Path:
+    """Return the folder that the services read; without artifacts nothing is ever applied to it."""
+    return context.paths.config or context.paths.run / "config"
 
 
 def function_logs(context: RunContext) -> Path:

@@ -31,7 +31,8 @@ def write_summary(
 
 def _write_failure(reporter: pytest.TerminalReporter, failure: Failure, outcome: Outcome, log: Path) -> None:
     reporter.write_sep("=", f"Failed: {failure.environment} > {failure.phase}", red=True, bold=True)
-    reporter.write_line(f"cause:     {_clipped(failure.cause)}")
+    # A failed assertion may quote a whole document; any other cause is one sentence, and wanted whole.
+    reporter.write_line(f"cause:     {_clipped(failure.cause) if failure.test else failure.cause}")
     if failure.remedy:
         reporter.write_line(f"remedy:    {failure.remedy}")
     if failure.service_lines:
