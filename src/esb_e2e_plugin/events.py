@@ -11,6 +11,26 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
+KINDS: Final = frozenset(
+    {
+        "run.started",
+        "run.finished",
+        "env.queued",
+        "env.finished",
+        "phase.started",
+        "phase.progress",
+        "phase.finished",
+        "command.started",
+        "command.finished",
+        "service.state",
+        "test.started",
+        "test.finished",
+        "lease.moved",
+        "cleanup.left",
+    }
+)
+"""Everything that an event can be about; `events.schema.json` describes the records."""
+
 VERSION: Final = 1
 """Schema version of the records in `events.jsonl`."""
 

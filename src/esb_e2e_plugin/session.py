@@ -109,6 +109,11 @@ class OwnerSession:
         if not self._profile_of:
             self._expect(ids, self._controller.used_by_item)
 
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Record that a test begins."""
+        if (profile := self._profile_of.get(nodeid)) is not None:
+            self._owner.tell(profile, "test.started", test=nodeid)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a failed test for its environment."""
         self._terminal.drain()

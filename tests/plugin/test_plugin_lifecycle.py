@@ -6,10 +6,13 @@ import base64
 import json
 import os
 import re
+from importlib import resources
 from urllib.parse import quote
 
+import jsonschema
 import pytest
 
+from esb_e2e_plugin.events import KINDS
 from tests.plugin.esb_project import Project, entries, listens, output, reported
 
 HOOKS = """
@@ -185,6 +188,11 @@ def test_events_are_records_that_tell_the_run_in_order(shop: Project) -> None:
     assert [(e["test"], e["outcome"]) for e in finished] == [
         ("e2e/scenarios/test_echo.py::test_echo[one-local]", "passed")
     ]
+    assert [event["ok"] for event in events if event["kind"] == "env.finished"] == [True]
+    assert {event["kind"] for event in events} <= KINDS
+    schema = json.loads(resources.files("esb_e2e_plugin").joinpath("events.schema.json").read_text())
+    for event in events:
+        jsonschema.validate(event, schema)
 
 
 def test_workers_share_one_environment_and_a_failed_test_fails_the_run(shop: Project) -> None:

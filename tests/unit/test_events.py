@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from importlib import resources
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+import jsonschema
 import pytest
 
-from esb_e2e_plugin.events import Journal, Redactor, plain_text, tail
+from esb_e2e_plugin.events import KINDS, Journal, Redactor, plain_text, tail
 
 SECRETS = ["p+ss w/rd?&%", 'quo"ted\\back', "ünïcode-secret", "plain-secret"]
 
@@ -140,6 +142,18 @@ def test_a_new_run_starts_both_files_anew_and_a_closed_journal_drops_lines(journ
     again.say("second")
     assert [line.split("] ")[1] for line in again.tail(5)] == ["second"]
     again.close()
+
+
+def test_the_schema_describes_known_kinds_and_refuses_a_broken_record() -> None:
+    """Readers rely on it: every kind that it describes exists, and a phase without a name is none."""
+    schema = json.loads(resources.files("esb_e2e_plugin").joinpath("events.schema.json").read_text())
+    described = {rule["if"]["properties"]["kind"]["const"] for rule in schema["allOf"]}
+    assert described <= KINDS
+    common = {"v": 1, "t": 1.5, "run": "r", "env": "e"}
+    jsonschema.validate({**common, "kind": "phase.started", "phase": "reset"}, schema)
+    jsonschema.validate({**common, "kind": "from.the.future"}, schema)
+    with pytest.raises(jsonschema.ValidationError, match="'phase' is a required property"):
+        jsonschema.validate({**common, "kind": "phase.started"}, schema)
 
 
 def test_tail_gives_the_last_lines_or_none(tmp_path: Path) -> None:

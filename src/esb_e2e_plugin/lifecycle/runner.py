@@ -62,11 +62,13 @@ class EnvironmentRunner:
         self._state = StateFile(paths.state)
         self._environment: Environment | None = None
         self._attached = False
+        self._failure: str | None = None
         _make_folders(paths)
         self.journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener)
         if scenario.entry.secret_env_file is not None:
             self.journal.redact.add(read_env_file(scenario.entry.secret_env_file).values())
         self.journal.event("run.started", profile=scenario.profile)
+        self.journal.event("env.queued")
         self._supervisor = Supervisor(mark_of(paths), paths.run, paths.logs, self.journal)
         self._driver = backend.driver(scenario, run, paths, key, self._supervisor, self.journal)
 
@@ -153,6 +155,7 @@ class EnvironmentRunner:
 
     def finish_phase(self, cause: str | None) -> None:
         """Record the end of the current phase, and the cause where it failed."""
+        self._failure = self._failure or cause
         failed = {"cause": cause} if cause is not None else {}
         self.journal.event("phase.finished", phase=self.phase, ok=cause is None, **failed)
 
@@ -196,7 +199,7 @@ class EnvironmentRunner:
             self._write("removing")
             left = self._driver.down(_CLEANUP_SECONDS) + remove_files(self._paths)
             self._ledger.release(self._key)
-            self.journal.event("phase.finished", phase="cleanup", ok=not left)
+            self.finish_phase(f"still there: {', '.join(left)}" if left else None)
             if left:
                 self.journal.event("cleanup.left", things=left)
                 self.journal.say(f"cleanup: FAILED: still there: {', '.join(left)}")
@@ -328,6 +331,7 @@ class EnvironmentRunner:
             )
 
     def _give_back(self) -> None:
+        self.journal.event("env.finished", ok=self._failure is None)
         self.journal.event("run.finished")
         self.journal.close()
         self._lock.release()
