@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from artifactctl.commands import Commands
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle import service_images
 from esb_e2e_plugin.processes import MARK, end_marked, marked
@@ -84,7 +85,7 @@ class Project:
         say = (lines if lines is not None else []).append
         own = {"ESB_PROJECT": f"{self.name}-e", "ESB_ENV": "e", "XDG_CACHE_HOME": str(self.root / "cache")}
         environment = {**_environment(), **own, **(more or {})}
-        return service_images.ensure(self.root, environment, say, no_cache=no_cache, timeout=SECONDS)
+        return service_images.ensure(self.root, Commands(environment, say, SECONDS), no_cache=no_cache)
 
     def remove(self) -> None:
         """Remove its images."""
@@ -96,7 +97,7 @@ class Project:
 @pytest.fixture(scope="module")
 def image() -> str:
     """The image of this project's own services."""
-    return service_images.ensure(ROOT, _environment(), lambda _: None)["ESB_SERVICES_IMAGE"]
+    return service_images.ensure(ROOT, Commands(_environment(), None, SECONDS))["ESB_SERVICES_IMAGE"]
 
 
 @pytest.fixture
@@ -105,7 +106,9 @@ def project(image: str, tmp_path: Path) -> Iterator[Project]:
     project = Project(tmp_path)
     yield project
     project.remove()
-    assert service_images.ensure(ROOT, _environment(), lambda _: None) == {"ESB_SERVICES_IMAGE": image}
+    assert service_images.ensure(ROOT, Commands(_environment(), None, SECONDS)) == {
+        "ESB_SERVICES_IMAGE": image
+    }
 
 
 def test_image_runs_as_a_numeric_user_that_is_not_root(image: str) -> None:
@@ -304,5 +307,6 @@ def test_copied_project_is_the_same_image(image: str, tmp_path: Path) -> None:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "services" / folder, tmp_path / "services" / folder, ignore=ignored)
     lines = Lines()
-    assert service_images.ensure(tmp_path, _environment(), lines.append) == {"ESB_SERVICES_IMAGE": image}
+    again = service_images.ensure(tmp_path, Commands(_environment(), lines.append, SECONDS))
+    assert again == {"ESB_SERVICES_IMAGE": image}
     assert _builds(lines) == []

@@ -1,8 +1,9 @@
 """The compose driver: an environment's services as containers of a Docker-compatible engine."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 from docker.errors import APIError
 
 from artifactctl import images
+from artifactctl.commands import Commands
+from artifactctl.errors import ArtifactError
 from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.environment import Environment, Paths
 from esb_e2e_plugin.events import Journal, tail
 from esb_e2e_plugin.failure import CancelledError, PortTakenError, StepError
 from esb_e2e_plugin.lifecycle import service_images
-from esb_e2e_plugin.lifecycle.compose import DEPLOY_PROFILE, Compose
+from esb_e2e_plugin.lifecycle.compose import Compose
+from esb_e2e_plugin.lifecycle.containers import Containers, files_below
 from esb_e2e_plugin.lifecycle.deadline import Deadline
-from esb_e2e_plugin.lifecycle.engine import ContainerEvent, Engine, EventStream, archive_of
+from esb_e2e_plugin.lifecycle.engine import ContainerEvent, Engine, EventStream
 from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
 from esb_e2e_plugin.lifecycle.override import FrontDoor, override
 from esb_e2e_plugin.lifecycle.run import Run
@@ -32,16 +36,6 @@ _CONFIG_VOLUME = "config"
 _PROVISIONER = "provisioner"
 _PORT_TAKEN = ("port is already allocated", "address already in use", "failed to bind host port")
 _SUBNET_TAKEN = ("Pool overlaps", "conflicts with network")
-
-
-@dataclass(frozen=True)
-class _Container:
-    id: str
-    service: str
-    image: str
-    mounts: Mapping[str, str]
-    has_health: bool
-    deploy_only: bool
 
 
 class DockerDriver:
@@ -87,7 +81,7 @@ class DockerDriver:
         self._engine = engine
         self._fixture_images = fixture_images
         self._events: EventStream | None = None
-        self._containers: dict[str, _Container] = {}
+        self._containers = Containers(engine, project)
 
     def reset(self, deadline: Deadline) -> None:
         """End the commands and remove the containers, networks and volumes of an earlier run."""
@@ -112,13 +106,10 @@ class DockerDriver:
             **pair.to_env(),
             "ESB_ENGINE_SOCKET": self._scenario.entry.engine_socket,
         }
-        environment |= service_images.ensure(
-            self._run.root,
-            {**environment, MARK: self._mark},
-            self._log_images,
-            no_cache=self._run.settings.no_cache,
-            timeout=deadline.remaining(),
-        )
+        with self._commands(environment, deadline) as commands:
+            environment |= service_images.ensure(
+                self._run.root, commands, no_cache=self._run.settings.no_cache
+            )
         path = self._paths.run / "compose.override.yaml"
         compose = Compose(
             self._supervisor, self._project, self._scenario.entry.compose_files, path, environment
@@ -146,8 +137,8 @@ class DockerDriver:
                     f"subnet {pair.external} or {pair.runtime} was taken meanwhile"
                 ) from error
             raise
-        self._find(model)
-        self._fill_volume(_CERTIFICATES_VOLUME, _files_below(self._paths.certificates))
+        self._containers.find(model)
+        self._containers.fill_volume(_CERTIFICATES_VOLUME, files_below(self._paths.certificates))
         self._events = self._engine.listen(self._project)
         self._start(model, compose, deadline)
         self._wait_until_well(context, deadline)
@@ -167,14 +158,13 @@ class DockerDriver:
         """Build the images of the functions into the engine."""
         entry = self._scenario.entry
         if entry.artifact_manifest is not None:
-            images.prepare(
-                entry.artifact_manifest,
-                no_cache=self._run.settings.no_cache,
-                fixtures=self._fixture_images,
-                environ={**context.environment, MARK: self._mark},
-                log=self._log_images,
-                timeout=deadline.remaining(),
-            )
+            with self._commands(context.environment, deadline) as commands:
+                images.prepare(
+                    entry.artifact_manifest,
+                    no_cache=self._run.settings.no_cache,
+                    fixtures=self._fixture_images,
+                    commands=commands,
+                )
 
     def publish_config(self, context: RunContext, deadline: Deadline) -> None:
         """Copy the applied configuration into its volume; what makes it current goes last."""
@@ -183,11 +173,11 @@ class DockerDriver:
             return
         deadline.check("the configuration's volume")
         current = os.readlink(config / ".current")  # noqa: PTH115  the text of the link, not where it leads
-        files = _files_below(config / current, f"{current}/")
+        files = files_below(config / current, f"{current}/")
         links = {path.name: os.readlink(path) for path in config.iterdir() if path.is_symlink()}  # noqa: PTH115
         links.pop(".current", None)
-        self._fill_volume(_CONFIG_VOLUME, {**files, **links}, mode=0o444)
-        self._fill_volume(_CONFIG_VOLUME, {".current": current})
+        self._containers.fill_volume(_CONFIG_VOLUME, {**files, **links}, mode=0o444)
+        self._containers.fill_volume(_CONFIG_VOLUME, {".current": current})
 
     def provision(self, _context: RunContext, deadline: Deadline) -> None:
         """Run the provisioner's container to its end."""
@@ -221,7 +211,7 @@ class DockerDriver:
 
     def services(self) -> Mapping[str, Any]:
         """Return the id of each service's container."""
-        return {name: c.id for name, c in self._containers.items() if not c.deploy_only}
+        return {container.service: container.id for container in self._containers.long_running()}
 
     def last_lines(self, service: str, count: int) -> tuple[str, ...]:
         """Return the last lines that a service's container wrote."""
@@ -247,7 +237,7 @@ class DockerDriver:
             self._events = None
         left = [f"process {pid} (kill -9 {pid})" for pid in end_marked(self._mark, timeout)]
         left += self._engine.remove_all(self._project)
-        self._containers.clear()
+        self._containers.forget()
         self._supervisor.end_all(timeout)
         self._subnets.release(self._key)
         return left
@@ -260,31 +250,8 @@ class DockerDriver:
         self._subnets.keep(self._key)
         self._supervisor.let_go()
 
-    def _find(self, model: Mapping[str, Any]) -> None:
-        deploy = {
-            name
-            for name, service in model["services"].items()
-            if DEPLOY_PROFILE in (service.get("profiles") or ())
-        }
-        self._containers = {}
-        for found in self._engine.containers(self._project):
-            facts = self._engine.inspect(found["Id"])
-            service = facts["Config"]["Labels"].get("com.docker.compose.service", "")
-            self._containers[service] = _Container(
-                id=found["Id"],
-                service=service,
-                image=facts["Image"],
-                mounts={
-                    mount["Name"].removeprefix(f"{self._project}_"): mount["Destination"]
-                    for mount in facts["Mounts"]
-                    if mount["Type"] == "volume" and mount["RW"]
-                },
-                has_health=bool(facts["Config"].get("Healthcheck")),
-                deploy_only=service in deploy,
-            )
-
     def _start(self, model: Mapping[str, Any], compose: Compose, deadline: Deadline) -> None:
-        long_running = [c for c in self._containers.values() if not c.deploy_only]
+        long_running = self._containers.long_running()
         ordered = any(
             condition.get("condition") not in (None, "service_started")
             for service in model["services"].values()
@@ -310,7 +277,7 @@ class DockerDriver:
             self._engine.follow(container.id, self._log_of(container.service))
 
     def _wait_until_well(self, context: RunContext, deadline: Deadline) -> None:
-        pending = {c.service for c in self._containers.values() if c.has_health and not c.deploy_only}
+        pending = {c.service for c in self._containers.long_running() if c.has_health}
         check = self.gateway_health(context)
         answer = None
         while True:
@@ -336,7 +303,7 @@ class DockerDriver:
                 raise self._failed(guilty, f"{error.message}{detail}", verb="") from None
 
     def _check_agents_engine(self, context: RunContext) -> None:
-        if "agent" not in self._containers or self._scenario.entry.artifact_manifest is None:
+        if self._containers.get("agent") is None or self._scenario.entry.artifact_manifest is None:
             return
         told = (probe(HealthCheck(f"{context.urls.agent_metrics}/health")).body or {}).get("engine")
         if told != self._engine.id:
@@ -381,30 +348,35 @@ class DockerDriver:
             lines=self.last_lines(service, GUILTY_LINES),
         )
 
-    def _fill_volume(self, volume: str, files: Mapping[str, bytes | str], mode: int = 0o400) -> None:
-        """Copy files into a volume through a container that mounts it; nothing where none does."""
-        for container in self._containers.values():
-            if volume in container.mounts:
-                uid, gid = self._engine.image_user(container.image)
-                archive = archive_of(files, uid=uid, gid=gid, mode=mode)
-                self._engine.put(container.id, container.mounts[volume], archive)
-                return
-
     def _listening(self) -> EventStream:
         if self._events is None:
             self._events = self._engine.listen(self._project)
         return self._events
+
+    @contextmanager
+    def _commands(self, environment: Mapping[str, str], deadline: Deadline) -> Iterator[Commands]:
+        """Give out a runner of image commands that ends them with the run, or with the phase."""
+        commands = Commands({**environment, MARK: self._mark}, self._log_images, deadline.remaining())
+        done = threading.Event()
+
+        def stop_with_the_run() -> None:
+            while not done.wait(POLL_SECONDS):
+                if self._run.cancelled.is_set():
+                    commands.stop()
+                    return
+
+        threading.Thread(target=stop_with_the_run, name="esb-images", daemon=True).start()
+        try:
+            yield commands
+        except (ArtifactError, StepError):
+            deadline.check("images to be built")  # what was stopped says so, and not that a build failed
+            raise
+        finally:
+            done.set()
+            commands.stop()
 
     def _log_images(self, line: str) -> None:
         self._journal.line("images", line)
 
     def _log_of(self, service: str) -> Path:
         return self._paths.logs / f"{service}.log"
-
-
-def _files_below(folder: Path, prefix: str = "") -> dict[str, bytes | str]:
-    return {
-        f"{prefix}{path.relative_to(folder)}": path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }

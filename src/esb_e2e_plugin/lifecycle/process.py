@@ -80,7 +80,10 @@ class ProcessDriver:
     def attach(self, services: Mapping[str, Any]) -> str | None:
         """Watch the services of an environment that is already up."""
         self._supervisor.skip_old_lines()
-        identities = {name: ProcessIdentity(**identity) for name, identity in services.items()}
+        try:
+            identities = {name: ProcessIdentity(**identity) for name, identity in services.items()}
+        except TypeError:  # written by another version, or by hand
+            return "state file"
         return next((name for name, who in identities.items() if not self._supervisor.adopt(name, who)), None)
 
     def prepare_images(self, context: RunContext, deadline: Deadline) -> None:

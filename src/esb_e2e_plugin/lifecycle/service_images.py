@@ -22,7 +22,6 @@ from esb_e2e_plugin.failure import StepError
 IMAGE: Final = "esb-services"
 IMAGE_VARIABLE: Final = "ESB_SERVICES_IMAGE"
 BASE_VARIABLE: Final = "PYTHON_BASE_IMAGE"
-SECONDS: Final = 1800.0
 
 _SOURCES = Path("services", "images")
 _PACKAGE = Path("services", "esb_services")
@@ -36,23 +35,14 @@ _LIMIT_BYTES = 1024 * 1024
 _TAG_LENGTH = 12
 
 
-def ensure(
-    root: Path,
-    environment: Mapping[str, str],
-    say: Callable[[str], None],
-    *,
-    no_cache: bool = False,
-    timeout: float = SECONDS,
-) -> dict[str, str]:
+def ensure(root: Path, commands: Commands, *, no_cache: bool = False) -> dict[str, str]:
     """Make sure that the engine has the image of the services as the sources are now.
 
     Args:
         root: the project root; without `services/images/Dockerfile` there is nothing to do.
-        environment: of `docker` and `pip`; `PYTHON_BASE_IMAGE` names another base, and an image that
-            `ESB_SERVICES_IMAGE` names is taken as it is.
-        say: takes each command and each line of output; may be called by several threads.
+        commands: runs `docker` and `pip`. In its environment `PYTHON_BASE_IMAGE` names another base, and an
+            image that `ESB_SERVICES_IMAGE` names is taken as it is. Its `stop()` ends the build.
         no_cache: build even if the image is there.
-        timeout: seconds for everything together.
 
     Returns:
         Variables for the compose file.
@@ -60,9 +50,9 @@ def ensure(
     Raises:
         StepError: the image cannot be had; carries the last lines of what failed.
     """
-    if environment.get(IMAGE_VARIABLE, "").strip() or not (root / _SOURCES / _DOCKERFILE).is_file():
+    named = commands.environ.get(IMAGE_VARIABLE, "").strip()
+    if named or not (root / _SOURCES / _DOCKERFILE).is_file():
         return {}
-    commands = Commands(environment, say, timeout)
     try:
         return {IMAGE_VARIABLE: _Build(root, commands, no_cache=no_cache).run()}
     except ArtifactError as error:
@@ -73,8 +63,6 @@ def ensure(
             service="images",
             lines=error.output if isinstance(error, CommandError) else (),
         ) from error
-    finally:
-        commands.stop()
 
 
 def _what(error: ArtifactError) -> str:
