@@ -238,6 +238,13 @@ def _meta(digest: str | None = None, api: str | None = None, renderer: str | Non
     }
 
 
+def test_an_artifact_root_whose_name_is_too_long_is_one_error(project: Project, tmp_path: Path) -> None:
+    """The system refuses to look for such a file; that is no traceback."""
+    with pytest.raises(ArtifactError, match=r"functions\.yml: file not found"):
+        applier.apply(project(artifact_root="r" * 300), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_runtime_metadata_that_fits_is_silent(project: Project, tmp_path: Path) -> None:
     """The digest is compared with the artifact's own file."""
     manifest = project(
