@@ -24,5 +24,5 @@ def test_a_green_run_leaves_nothing_but_its_results(project: Project, distributi
     assert sorted(shown, key=result.output.index) == list(shown)
     project.check_nothing_left()
     results = {f"e2e/.parallel-{ENVIRONMENT}.log", f".esb/e2e/state/{ENVIRONMENT}/events.jsonl"}
-    folders = {".esb", ".esb/e2e", ".esb/e2e/state", f".esb/e2e/state/{ENVIRONMENT}", ".esb/staging"}
+    folders = {".esb", ".esb/e2e", ".esb/e2e/state", f".esb/e2e/state/{ENVIRONMENT}"}
     assert project.files() - before == results | folders

@@ -1,9 +1,13 @@
 """Deadlines that also end when the run does."""
 
+import signal
 import threading
 import time
 
 from esb_e2e_plugin.failure import CancelledError, StepError
+
+_ENDING_SIGNALS = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
+_SIGNAL_SECONDS = 1.0  # the main thread gets the same signal, and has to come to it
 
 
 class Deadline:
@@ -25,6 +29,18 @@ class Deadline:
     def remaining(self) -> float:
         """Return the seconds left, at least 0."""
         return max(0.0, self._end - time.monotonic())
+
+    def mind_signal(self, status: int | None) -> None:
+        """Tell a process that Ctrl-C reached before it had a session of its own from one that failed.
+
+        Args:
+            status: exit status of the process, negated for a signal.
+
+        Raises:
+            CancelledError: it was ended by the signal that ends the run.
+        """
+        if status in _ENDING_SIGNALS and self._cancelled.wait(_SIGNAL_SECONDS):
+            raise CancelledError("the run was interrupted")
 
     def check(self, waiting_for: str) -> None:
         """Raise when the time is up or the run has ended.

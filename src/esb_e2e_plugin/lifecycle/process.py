@@ -66,6 +66,7 @@ class ProcessDriver:
         answers: dict[str, Health] = {}
         while pending:
             for ended in self._supervisor.poll(POLL_SECONDS):
+                deadline.mind_signal(ended.status)
                 raise self._ended(ended, next(s for s in services if s.name == ended.name).ports)
             for service in list(pending.values()):
                 answers[service.name] = health = probe(service.health)

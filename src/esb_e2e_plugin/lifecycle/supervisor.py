@@ -173,6 +173,7 @@ class Supervisor:
             for ended in self.poll(POLL_SECONDS):
                 if ended.name == command.name and ended.status == 0:
                     return
+                deadline.mind_signal(ended.status)
                 raise self.ended(ended)
             deadline.check(f"{command.name} to finish")
 

@@ -37,8 +37,12 @@ class LiveTerminal:
         opened = "\n" if width and width != self._broken_at else ""
         self._broken_at = width
         self.reporter.currentfspath = None
-        self.reporter.flush()  # where stdout is a pipe, what pytest wrote before may still be in its buffer
-        os.write(self._descriptor, (opened + "".join(f"{line}\n" for line in lines)).encode(errors="replace"))
+        text = opened + "".join(f"{line}\n" for line in lines)
+        try:
+            self.reporter.flush()  # where stdout is a pipe, what pytest wrote before may still be in its buffer
+            os.write(self._descriptor, text.encode(errors="replace"))
+        except OSError:  # whoever read it is gone, which must not keep environments from being removed
+            self.close()
 
     def close(self) -> None:
         """Give the descriptor back."""
