@@ -66,6 +66,19 @@ def test_an_open_progress_line_is_never_written_into(pipe: tuple[int, io.Buffere
         assert reader.read() == b"\n[one] first\n[one] second\n"
 
 
+def test_a_reader_that_went_away_is_no_error() -> None:
+    """As with `pytest | head`, or a window that was closed: the lines are dropped from then on."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    terminal = LiveTerminal(writing)
+    terminal.reporter = reporter = Reporter()
+    for _ in range(2):
+        terminal.push("one", "text")
+        terminal.drain()
+    terminal.close()
+    assert reporter.flushed == 1
+
+
 def test_without_a_terminal_nothing_is_written() -> None:
     """A session that got no way to the terminal drops its lines."""
     terminal = LiveTerminal(None)

@@ -39,7 +39,7 @@ class LiveTerminal:
         self.reporter.currentfspath = None
         text = opened + "".join(f"{line}\n" for line in lines)
         try:
-            self.reporter.flush()  # where stdout is a pipe, what pytest wrote before may still be in its buffer
+            self.reporter.flush()  # where stdout is a pipe, what pytest wrote may still be in its buffer
             os.write(self._descriptor, text.encode(errors="replace"))
         except OSError:  # whoever read it is gone, which must not keep environments from being removed
             self.close()
