@@ -222,6 +222,7 @@ def test_a_taken_port_ends_the_agent_with_its_own_status(setup: AgentSetup, take
         ("AGENT_GRPC_PORT", "many", "is 'many'; expected a whole number from 1 to 65535"),
         ("AGENT_METRICS_PORT", "70000", "is '70000'; expected a whole number from 1 to 65535"),
         ("AGENT_RUNTIME", "vm", "is 'vm'; expected one of process"),
+        ("BIND_ADDRESS", "192.0.2.1", "is '192.0.2.1'; expected an address of this machine"),
         ("ESB_PROJECT", " ", "is ' '; expected the compose project's name"),
         ("LOG_LEVEL", "LOUD", "is 'LOUD'; expected one of DEBUG, INFO, WARNING, ERROR"),
     ],

@@ -132,6 +132,10 @@ def test_a_taken_port_has_its_own_status(tmp_path: Path) -> None:
         ({"STORE_PORT": "1234"}, "STORE_NAME is not set; expected one of s3-storage, database"),
         ({"STORE_NAME": "cache", "STORE_PORT": "1234"}, "STORE_NAME is 'cache'; expected one of s3-storage"),
         ({"STORE_NAME": "database"}, "STORE_PORT is not set; expected a whole number from 1 to 65535"),
+        (
+            {"STORE_NAME": "database", "STORE_PORT": "1234", "BIND_ADDRESS": "999.1.1.1"},
+            "BIND_ADDRESS is '999.1.1.1'; expected an address of this machine",
+        ),
     ],
 )
 def test_a_wrong_variable_is_one_line(tmp_path: Path, variables: dict[str, str], expected: str) -> None:

@@ -26,6 +26,9 @@ def main() -> int:
     except AddressInUseError as error:
         log.error("the agent cannot start: %s", error.strerror)  # noqa: TRY400 - a traceback says no more
         return ADDRESS_IN_USE
+    except SettingError as error:
+        log.error("%s", error)  # noqa: TRY400 - a traceback says no more
+        return 2
     except EngineError as error:
         log.error("the agent cannot start: %s", error)  # noqa: TRY400 - a traceback says no more
         return 1

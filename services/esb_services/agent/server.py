@@ -16,6 +16,7 @@ from esb_services.agent.settings import DockerSettings, Settings
 from esb_services.agent.v1 import agent_pb2, agent_pb2_grpc
 from esb_services.http1 import Message, Response, serve_connection
 from esb_services.listening import AddressInUseError, listen
+from esb_services.variables import SettingError
 
 MAX_MESSAGE_BYTES = MAX_RESPONSE_BYTES + 1024 * 1024
 """Room for the headers beside the longest answer."""
@@ -30,12 +31,13 @@ async def serve(settings: Settings) -> None:
     Raises:
         AddressInUseError: one of the ports belongs to somebody else.
         EngineError: what runs the workers cannot be used.
+        SettingError: there is no such address on this machine.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics()
-    with listen(settings.host, settings.metrics_port) as metrics_socket:
+    with _listen(settings.host, settings.metrics_port) as metrics_socket:
         runtime = make_runtime(settings)
         server = make_server(settings, AgentService(runtime, metrics))
         await runtime.open()
@@ -50,6 +52,15 @@ async def serve(settings: Settings) -> None:
         finally:
             await runtime.close()
             await server.stop(0.2)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except AddressInUseError:
+        raise
+    except OSError as error:
+        raise SettingError("BIND_ADDRESS", host, f"an address of this machine ({error})") from error
 
 
 def make_runtime(settings: Settings) -> Runtime:

@@ -31,6 +31,9 @@ def main() -> int:
     except AddressInUseError as error:
         log.error("%s cannot start: %s", settings.name, error.strerror)  # noqa: TRY400 - a traceback says no more
         return ADDRESS_IN_USE
+    except OSError as error:
+        log.error("%s", SettingError("BIND_ADDRESS", settings.host, f"an address of this machine ({error})"))  # noqa: TRY400
+        return 2
     from esb_services.stores.server import make_store  # moto loads while clients may already connect
 
     with listener, make_store(listener, SERVED[settings.name]) as server:
