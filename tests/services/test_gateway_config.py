@@ -67,6 +67,13 @@ def test_own_values_win_over_defaults_and_defaults_over_what_is_handed_through()
     assert function.scaling == Scaling(0, 7, 1.5, 5)
 
 
+@pytest.mark.parametrize(("timeout", "told"), [(0.2, "1"), (2.5, "3"), (7, "7"), (1_000_000, "1000000")])
+def test_a_worker_is_told_its_timeout_in_whole_seconds(timeout: float, told: str) -> None:
+    """The function runtime takes no other, while functions.yml may have a fraction."""
+    function = read({"image": "f:1", "timeout": timeout})
+    assert (function.timeout, function.env["AWS_LAMBDA_FUNCTION_TIMEOUT"]) == (timeout, told)
+
+
 def test_references_are_filled_in_and_scalars_become_text() -> None:
     """`${VAR}` comes from the gateway's environment; numbers and booleans keep their meaning."""
     env = read(
@@ -236,6 +243,10 @@ def test_calls_of_the_old_config_end_with_it(esb: Stack) -> None:
             "routing.yml: routes[0].function: functions.yml has no function 'f'",
         ),
         ({"functions.yml": "\x00", "routing.yml": "{}"}, "functions.yml: "),
+        (
+            {"functions.yml": "defaults: {since: 2026-13-45}", "routing.yml": "{}"},
+            "functions.yml: month must",
+        ),
     ],
 )
 def test_a_broken_config_keeps_the_old_one_and_says_why(

@@ -228,6 +228,7 @@ def test_a_store_that_starts_late_is_waited_for(alone: Provisioning) -> None:
         ("resources: {dynamodb: [{}]}", "resources.dynamodb[0].TableName is None"),
         ("resources: {s3: [{BucketName: b, Life: 1}]}", "resources.s3[0] (b) has unknown key Life"),
         ("resources: [", "cannot be read"),
+        ("since: 2026-13-45", "cannot be read: month must be in 1..12"),
         ("text", "the file must be a mapping, not str"),
     ],
 )

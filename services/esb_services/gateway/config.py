@@ -1,6 +1,7 @@
 """The applied configuration: functions.yml and routing.yml as frozen records, with `${VAR}` filled in."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -144,7 +145,8 @@ class ConfigReader:
         env |= {
             "AWS_LAMBDA_FUNCTION_NAME": name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_size),
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": f"{timeout:g}",
+            # Whole seconds, as in AWS; the deadline of an invocation is exact.
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(math.ceil(timeout)),
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         }
         if (handler := values.get("handler")) is not None:

@@ -58,5 +58,5 @@ def _parse(path: Path) -> object:
             return yaml.load(file, Loader=_Loader)  # noqa: S506 both loaders are the safe one
     except FileNotFoundError:
         raise ConfigError(f"{path.name}: not in the generation {path.parent.name}") from None
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, ValueError) as error:  # ValueError: as for 2026-13-45
         raise ConfigError(f"{path.name}: {' '.join(str(error).split())}") from error

@@ -51,7 +51,7 @@ def load(config_dir: Path) -> list[Resource]:
         document = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - libyaml's safe loader
     except FileNotFoundError:
         return []
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, ValueError) as error:  # ValueError: as for 2026-13-45
         raise ResourcesError(f"{path} cannot be read: {error}") from error
     found = []
     for kind, entries in _mapping(_mapping(document, path, "").get("resources"), path, "resources").items():
