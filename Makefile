@@ -35,6 +35,7 @@ $(READY): $(REQUIREMENTS) pyproject.toml services/pyproject.toml
 	@touch $@
 
 e2e: $(READY) ## Bring up PROFILE=e2e-local (a comma list, or all) and run its scenarios (ARGS=...)
+	@! $(RUN) scripts/needs_engine.py $(PROFILE) || $(MAKE) engine
 	$(RUN) -m pytest -p esb_e2e --esb-profile $(PROFILE) -n auto $(ARGS)
 
 test: $(READY) ## Run the project's own tests (ARGS=...)
