@@ -1,4 +1,4 @@
-"""Required secrets: whether a secrets file names them all. Their values go nowhere."""
+"""Required secrets: whether a file names them all. Their values go only to whoever must hide them."""
 
 from pathlib import Path
 
@@ -31,18 +31,23 @@ def check(manifest: Manifest, secret_env: Path | None) -> None:
             field="required_secret_env",
             remedy="name a file of NAME=value lines with --secret-env",
         )
-    content = regular_file.read(secret_env, _LIMIT_BYTES)
-    # Only names are compared, so a value in another encoding does no harm.
-    given = _names_with_value(content.decode("utf-8-sig", errors="replace"), secret_env)
-    missing = [name for name in required if name not in given]
+    given = read(secret_env)
+    missing = [name for name in required if not given.get(name)]
     if missing:
         raise ArtifactError(
             f"has no value for {', '.join(missing)}", path=secret_env, remedy="add a line NAME=value for each"
         )
 
 
-def _names_with_value(text: str, path: Path) -> set[str]:
-    values: dict[str, bool] = {}
+def read(secret_env: Path) -> dict[str, str]:
+    """Return the secrets in a file of `NAME=value` lines: for whoever has to keep them out of its output.
+
+    Raises:
+        ArtifactError: the file cannot be read or is malformed; shows no value.
+    """
+    # A value in another encoding does no harm: only names are compared.
+    text = regular_file.read(secret_env, _LIMIT_BYTES).decode("utf-8-sig", errors="replace")
+    values: dict[str, str] = {}
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
@@ -50,9 +55,9 @@ def _names_with_value(text: str, path: Path) -> set[str]:
         name, equals, value = line.removeprefix("export ").partition("=")
         if not equals or not name.strip():
             # The line itself may be part of a secret: it is not shown.
-            raise ArtifactError("expected NAME=value", path=path, line=number)
-        values[name.strip()] = bool(_unquoted(value.strip()))
-    return {name for name, has_value in values.items() if has_value}
+            raise ArtifactError("expected NAME=value", path=secret_env, line=number)
+        values[name.strip()] = _unquoted(value.strip())
+    return values
 
 
 def _unquoted(value: str) -> str:

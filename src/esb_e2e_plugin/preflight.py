@@ -74,10 +74,10 @@ def _check_secrets(scenario: Scenario) -> None:
     try:
         if entry.artifact_manifest is not None:
             secrets.check(load_manifest(entry.artifact_manifest), entry.secret_env_file)
+        if entry.secret_env_file is not None:
+            secrets.read(entry.secret_env_file)  # its values are hidden later, so it must be readable
     except ArtifactError as error:
         raise UserError(str(error)) from error
-    if entry.secret_env_file is not None:
-        read_env_file(entry.secret_env_file)  # its values are hidden later, so it must be readable
 
 
 def _check_variables(scenario: Scenario, root: Path, environ: Mapping[str, str]) -> None:

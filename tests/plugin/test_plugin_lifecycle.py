@@ -169,6 +169,21 @@ def test_secrets_in_a_functions_last_words_are_not_in_the_summary(shop: Project)
     assert CANARIES["S3_SECRET_KEY"] not in written
 
 
+def test_the_values_of_a_secrets_file_are_hidden_whole(project: Project) -> None:
+    """They are read as the applier reads them: neither ` #` nor a quote without a partner ends a value."""
+    project.matrix(entries("one-local", artifacts=False) + "  secret_env_file: s.env\n")
+    project.write("s.env", "export TOKEN=canary one #two\nOTHER='canary three\n")
+    project.write(
+        "conftest.py",
+        "def pytest_esb_deploy(environment, log):\n"
+        "    log('the token is canary one #two, the other one is \\'canary three')\n",
+    )
+    project.write("e2e/scenarios/test_up.py", "def test_up(esb_ports):\n    assert esb_ports.s3\n")
+    result = project.run("--esb-profile", "one-local")
+    assert result.ret == 0
+    assert "[pytest_esb_deploy] the token is ***, the other one is ***\n" in project.log("one-local")
+
+
 def test_events_are_records_that_tell_the_run_in_order(shop: Project) -> None:
     """Each line is a JSON object with version, time, run, environment and kind; a test's outcome is there."""
     result = shop.run("-s", "--esb-profile", "one-local")

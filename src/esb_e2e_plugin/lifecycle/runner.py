@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self, TypeVar
 
+from artifactctl import secrets
 from artifactctl.errors import ArtifactError
 from esb_e2e_plugin.context import RunContext, build_context, environment_paths
 from esb_e2e_plugin.credentials import Credentials
@@ -66,7 +67,7 @@ class EnvironmentRunner:
         _make_folders(paths)
         self.journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener)
         if scenario.entry.secret_env_file is not None:
-            self.journal.redact.add(read_env_file(scenario.entry.secret_env_file).values())
+            self.journal.redact.add(secrets.read(scenario.entry.secret_env_file).values())
         self.journal.event("run.started", profile=scenario.profile)
         self.journal.event("env.queued")
         self._supervisor = Supervisor(mark_of(paths), paths.run, paths.logs, self.journal)
