@@ -78,7 +78,8 @@ class OwnerSession:
 
         with suppress(ValueError):  # not in the main thread: whoever embeds pytest minds the signals
             for number in (signal.SIGTERM, signal.SIGHUP):
-                self._handlers[number] = signal.signal(number, interrupt)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, which must stay so
+                    self._handlers[number] = signal.signal(number, interrupt)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool | None:

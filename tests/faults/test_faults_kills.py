@@ -141,6 +141,39 @@ def test_an_interrupted_run_cleans_up_itself(
     assert project.left_over() == []
 
 
+def test_a_run_under_nohup_outlives_its_terminal(project: Project) -> None:
+    """A hangup that the caller has decided to ignore interrupts nothing."""
+    project.hold.touch()
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run = project.start("-n0")
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
+    run.reach("test")
+    run.signal_group(signal.SIGHUP)
+    project.hold.unlink()
+    result = run.wait()
+    assert result.code == 0, result.output
+    assert project.left_over() == []
+
+
+@pytest.mark.parametrize("distribution", ["-n0", "-n2"])
+def test_a_run_whose_reader_has_gone_away_cleans_up(project: Project, distribution: str) -> None:
+    """`pytest | head` breaks pytest's own output, but leaves no environment behind."""
+    pipe = project.folder / "output-0.txt"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        project.hold.touch()
+        run = project.start(distribution)
+        eventually(project.held.exists, "a test runs", timeout=30)
+    finally:
+        os.close(reader)
+    project.hold.unlink()
+    assert run.process.wait(30) != 0
+    project.check_nothing_left()
+
+
 def test_an_interrupt_while_the_environment_is_removed_does_not_keep_it(project: Project) -> None:
     """The first Ctrl-C ends the run, not its clean-up."""
     project.write("conftest.py", SLOW_CLEANUP)
