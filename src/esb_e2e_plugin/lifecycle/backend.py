@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from esb_e2e_plugin.context import environment_paths
+from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.environment import Paths
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.lifecycle.driver import Driver
@@ -50,8 +51,9 @@ def backend_of(scenario: Scenario, run: Run) -> Backend:
         return _Machine(mark_of(environment_paths(scenario, run.root)))
     from esb_e2e_plugin.lifecycle.engine import Engine
 
-    environ = {**run.environ, **scenario.entry.env_vars}
-    return _Containers(Engine(environ, scenario.entry.docker_context))
+    entry = scenario.entry
+    from_file = read_env_file(entry.env_file) if entry.env_file is not None else {}
+    return _Containers(Engine({**run.environ, **from_file, **entry.env_vars}, entry.docker_context))
 
 
 def mark_of(paths: Paths) -> str:

@@ -21,6 +21,7 @@ from esb_e2e_plugin.lifecycle import service_images
 from esb_e2e_plugin.lifecycle.compose import Compose
 from esb_e2e_plugin.lifecycle.containers import Containers, files_below
 from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.endpoint import for_commands
 from esb_e2e_plugin.lifecycle.engine import ContainerEvent, Engine, EventStream
 from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
 from esb_e2e_plugin.lifecycle.override import FrontDoor, override
@@ -102,7 +103,7 @@ class DockerDriver:
             ),
         )
         environment = {
-            **context.environment,
+            **self._variables(context),
             **pair.to_env(),
             "ESB_ENGINE_SOCKET": self._scenario.entry.engine_socket,
         }
@@ -158,7 +159,7 @@ class DockerDriver:
         """Build the images of the functions into the engine."""
         entry = self._scenario.entry
         if entry.artifact_manifest is not None:
-            with self._commands(context.environment, deadline) as commands:
+            with self._commands(self._variables(context), deadline) as commands:
                 images.prepare(
                     entry.artifact_manifest,
                     no_cache=self._run.settings.no_cache,
@@ -249,6 +250,9 @@ class DockerDriver:
             self._events = None
         self._subnets.keep(self._key)
         self._supervisor.let_go()
+
+    def _variables(self, context: RunContext) -> dict[str, str]:
+        return for_commands(context.environment, self._scenario.entry.docker_context)
 
     def _start(self, model: Mapping[str, Any], compose: Compose, deadline: Deadline) -> None:
         long_running = self._containers.long_running()

@@ -14,11 +14,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 
 from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.lifecycle.endpoint import connect
 
 PROJECT_LABEL = "com.esb.project"
 SERVICE_LABEL = "com.docker.compose.service"
@@ -66,14 +66,14 @@ class Engine:
         """Connect to an engine.
 
         Args:
-            environ: variables that may name it: `DOCKER_HOST`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`.
+            environ: variables that may name it, see `endpoint.connect`.
             context: a docker context that names it, or None.
 
         Raises:
             StepError: it does not answer.
         """
         with engine_errors("connecting to the container engine"):
-            self._client = _client(environ, context)
+            self._client = connect(environ, context, timeout=_API_SECONDS)
             self._api: Any = self._client.api
             self.id: str = self._client.info()["ID"]
 
@@ -314,12 +314,3 @@ def _ignoring_absence(act: Callable[[], None]) -> None:
     except APIError as error:
         if error.status_code != 409:
             raise
-
-
-def _client(environ: Mapping[str, str], context: str | None) -> docker.DockerClient:
-    if context is None:
-        return docker.DockerClient.from_env(environment=dict(environ), timeout=_API_SECONDS)
-    found = docker.ContextAPI.get_context(context)
-    if found is None:
-        raise StepError(f"there is no docker context {context!r}", remedy="docker context ls lists them")
-    return docker.DockerClient(base_url=found.Host, tls=found.TLSConfig or False, timeout=_API_SECONDS)
