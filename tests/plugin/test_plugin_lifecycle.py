@@ -144,6 +144,25 @@ def test_a_run_brings_an_environment_up_uses_it_and_leaves_nothing_but_results(s
                 assert form.decode() not in text, f"{name} in {place}"
 
 
+def test_the_callers_proxies_are_not_asked_for_what_is_inside(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gateway and stores are on this machine, whatever leads out of it."""
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    shop.write(
+        "e2e/scenarios/test_stores.py",
+        "def test_stores(esb_s3, esb_dynamodb, esb_lambda):\n"
+        "    assert esb_s3.list_buckets()['Buckets'] == []\n"
+        "    assert esb_dynamodb.list_tables()['TableNames'] == []\n"
+        "    assert esb_lambda.invoke(FunctionName='echo')['StatusCode'] == 200\n",
+    )
+    result = shop.run("--esb-profile", "one-local")
+    result.assert_outcomes(passed=2)
+
+
 def test_secrets_in_a_functions_last_words_are_not_in_the_summary(shop: Project) -> None:
     """A failed test shows the guilty function's lines and its own cause, both without secrets."""
     shop.write("e2e/environments/one-local/.env", f"S3_SECRET_KEY={CANARIES['S3_SECRET_KEY']}\n")

@@ -142,6 +142,13 @@ def test_tables_and_buckets_are_created_and_again_is_no_change(esb: Provisioning
     s3.close()
 
 
+def test_a_proxy_is_not_asked_for_the_stores(esb: Provisioning) -> None:
+    """The caller's proxy leads out of the environment, and may be anything."""
+    esb.apply_resources(dynamodb=[TABLE], s3=[bucket("plain")])
+    nowhere = "http://127.0.0.1:1"
+    assert esb.run(HTTP_PROXY=nowhere, http_proxy=nowhere)[0] == 0
+
+
 def test_lifecycle_rules_follow_the_config(esb: Provisioning) -> None:
     """Rules of an existing bucket are replaced by those of the next config, and removed with them."""
     s3: S3Client = esb.client("s3", esb.s3_url)

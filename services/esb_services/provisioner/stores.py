@@ -51,6 +51,8 @@ class Stores:
             retries={"total_max_attempts": 1},
             s3={"addressing_style": "path"},
             max_pool_connections=PARALLEL,
+            # the stores are the environment's own: no proxy leads to them
+            proxies={},
         )
         self._region = settings.region
         self._dynamodb: DynamoDBClient = session.client(
