@@ -12,6 +12,7 @@ from pathlib import Path
 from esb_e2e_plugin.matrix import Entry, Matrix, Mode, Suite
 
 TEST_TARGET_SUITE = "--esb-test-target"
+LONGEST_NAME = 25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +122,13 @@ def plan(
         instance_of: Returns the name of a profile's instance.
 
     Raises:
-        MatrixError: A name is not in the matrix, nothing is enabled, or two instances would share a folder.
+        MatrixError: A name is not in the matrix, nothing is enabled, the name of an instance is too long, or
+            two instances would share a folder.
     """
     scenarios = tuple(
         Scenario(
             entry=entry,
-            name=_instance(entry, instance_of(entry.name)),
+            name=_instance(matrix, entry, instance_of(entry.name)),
             suites=_suites(matrix, entry, test_targets),
         )
         for entry in matrix.select(names)
@@ -143,7 +145,14 @@ def plan(
     )
 
 
-def _instance(entry: Entry, name: str) -> str:
+def _instance(matrix: Matrix, entry: Entry, name: str) -> str:
+    problem = None
+    if len(name) > LONGEST_NAME:
+        problem = f"its instance {name!r} has more than {LONGEST_NAME} characters"
+    elif any(name == other.name.lower() for other in matrix.entries if other is not entry):
+        problem = f"its instance {name!r} would share the folders of the entry of that name"
+    if problem is not None:
+        raise entry.error("", problem, remedy="choose another --esb-env or --esb-suffix")
     if name != entry.name.lower() and entry.config_dir is not None and "${ESB_ENV}" not in entry.config_dir:
         raise entry.error(
             "config_dir",

@@ -114,3 +114,18 @@ def test_an_unknown_name_stops_the_plan(matrix: Matrix) -> None:
     """Nothing is planned for a name that the matrix does not have."""
     with pytest.raises(MatrixError, match="unknown profile 'nope'"):
         plan(matrix, ["e2e-local", "nope"])
+
+
+@pytest.mark.parametrize(
+    ("instance", "problem"),
+    [
+        ("e2e-docker", "its instance 'e2e-docker' would share the folders of the entry of that name"),
+        ("e" * 26, f"its instance '{'e' * 26}' has more than 25 characters"),
+    ],
+)
+def test_an_instance_has_a_name_of_its_own(matrix: Matrix, instance: str, problem: str) -> None:
+    """Another entry's name, as of a forgotten ESB_ENV, and one that is too long, are told with a remedy."""
+    with pytest.raises(MatrixError) as raised:
+        plan(matrix, ["e2e-local"], instance_of=lambda _: instance)
+    assert f"E2E-Local: {problem} (choose another --esb-env or --esb-suffix)" in str(raised.value)
+    assert plan(matrix, ["e2e-local"], instance_of=lambda _: "e" * 25).scenarios[0].name == "e" * 25
