@@ -5,78 +5,105 @@ the image that `functions.yml` names.
 """
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from artifactctl import yaml_source
-from artifactctl.manifest import load_manifest
+from artifactctl import image_reference, yaml_source
+from artifactctl.manifest import Entry, load_manifest
+from artifactctl.runtime_config import FUNCTIONS_FILE
 from esb_e2e_plugin.failure import StepError
 
 _COMMAND = re.compile(r"^\s*CMD\s+(\[.*\])\s*$", re.MULTILINE)
 _HOOKS = Path("runtime-base", "runtime-hooks", "python")
 
 
-def build(manifest_path: Path, fixture_images: Mapping[str, Path]) -> dict[str, Any]:
+def build(
+    manifest_path: Path, fixture_images: Mapping[str, Path], environ: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the index of every image that a manifest's functions name.
 
     Args:
         manifest_path: the artifact manifest.
         fixture_images: source folder of each image that is built from fixtures, by its reference.
+        environ: fills `${VAR}` in the names of images, as the gateway does.
 
     Raises:
         StepError: an image has no sources, or no handler is known for it.
         ArtifactError: the manifest or a `functions.yml` is wrong.
     """
-    images: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    functions: dict[str, tuple[Entry, dict[str, Any]]] = {}
     for entry in load_manifest(manifest_path).artifacts:
-        functions_file = entry.runtime_config_dir / "functions.yml"
-        hooks = entry.artifact_root / _HOOKS
-        python_path = [
-            str(folder)
-            for folder in (hooks / "sitecustomize" / "site-packages", hooks / "trace-bridge" / "layer")
-            if folder.is_dir()
-        ]
-        for name, function in _functions(functions_file):
-            image = function.get("image")
-            if not isinstance(image, str) or not image:  # what is wrong with it, apply says
-                continue
-            folder = entry.artifact_root / "functions" / name
-            fixture = fixture_images.get(image)
-            source = fixture or (folder / "src" if (folder / "src").is_dir() else None)
-            if source is None:
-                raise StepError(
-                    f"{functions_file}: functions.{name}.image = {image!r}: no sources in {folder / 'src'}",
-                    remedy="regenerate the artifacts, or name its fixture in image_uri_overrides",
-                )
-            handler = function.get("handler") or _handler_of(fixture or folder)
-            if handler is None:
-                raise StepError(
-                    f"{functions_file}: functions.{name} has no handler, and no Dockerfile names one in CMD",
-                    remedy='add `handler:` or a last line CMD ["module.function"]',
-                )
-            images[image] = {
-                "runtime": function.get("runtime", "python"),
-                "source": str(source),
-                "handler": handler,
-                "python_path": [*python_path, *_layers(folder)],
-            }
+        path = _functions_file(entry)
+        data = yaml_source.load(path).data if os.path.exists(path) else {}  # noqa: PTH110  a name may be too long
+        # As in a merge: of functions the last one counts, of defaults the first.
+        defaults = {**_given(data.get("defaults")), **defaults}
+        functions |= {name: (entry, _given(body)) for name, body in _given(data.get("functions")).items()}
+    images: dict[str, Any] = {}
+    for name, (entry, own) in functions.items():
+        function = {**defaults, **own}
+        if isinstance(function.get("image"), str) and function["image"]:  # what is wrong with it, apply says
+            place = f"{_functions_file(entry)}: functions.{name}"
+            image = _filled(place, function["image"], environ)
+            images[image] = _image(
+                place, entry.artifact_root, name, function, image, fixture_images.get(image)
+            )
     return {"version": 1, "images": images}
 
 
-def _functions(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    data = yaml_source.load(path).data if path.exists() else {}
-    functions = data.get("functions") if isinstance(data, dict) else None
-    if isinstance(functions, dict):
-        yield from ((name, body) for name, body in functions.items() if isinstance(body, dict))
+def _image(
+    place: str, root: Path, name: str, function: Mapping[str, Any], image: str, fixture: Path | None
+) -> dict[str, Any]:
+    folder = root / "functions" / name
+    source = fixture or (folder / "src" if (folder / "src").is_dir() else None)
+    if source is None:
+        raise StepError(
+            f"{place}.image = {image!r}: no sources in {folder / 'src'}",
+            remedy="regenerate the artifacts, or name its fixture in image_uri_overrides",
+        )
+    handler = function.get("handler") or _handler_of(fixture or folder)
+    if handler is None:
+        raise StepError(
+            f"{place} has no handler, and no Dockerfile names one in CMD",
+            remedy='add `handler:` or a last line CMD ["module.function"]',
+        )
+    hooks = root / _HOOKS
+    own = (hooks / "sitecustomize" / "site-packages", hooks / "trace-bridge" / "layer")
+    return {
+        "runtime": function.get("runtime", "python"),
+        "source": str(source),
+        "handler": handler,
+        "python_path": [*(str(path) for path in own if path.is_dir()), *_layers(folder)],
+    }
+
+
+def _functions_file(entry: Entry) -> Path:
+    return entry.runtime_config_dir / FUNCTIONS_FILE
+
+
+def _given(mapping: Any) -> dict[str, Any]:
+    """Return what a mapping sets; nothing where it is none, which apply tells."""
+    return {k: v for k, v in mapping.items() if v is not None} if isinstance(mapping, dict) else {}
+
+
+def _filled(place: str, image: str, environ: Mapping[str, str]) -> str:
+    try:
+        return image_reference.filled(image, environ)
+    except KeyError as error:
+        raise StepError(
+            f"{place}.image = {image!r}: ${{{error.args[0]}}} is not set in the environment",
+            remedy="set it in env_vars or in the env file",
+        ) from None
 
 
 def _handler_of(folder: Path) -> str | None:
     dockerfile = folder / "Dockerfile"
     if not dockerfile.is_file():
         return None
-    commands = _COMMAND.findall(dockerfile.read_text(encoding="utf-8"))
+    commands = _COMMAND.findall(dockerfile.read_text(encoding="utf-8", errors="replace"))
     if not commands:
         return None
     try:

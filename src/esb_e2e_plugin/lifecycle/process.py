@@ -91,7 +91,7 @@ class ProcessDriver:
         """Write the index by which the agent finds a function's sources: the image store of this mode."""
         deadline.check("the image index")
         if self._manifest is not None:
-            images = image_index.build(self._manifest, self._fixture_images)
+            images = image_index.build(self._manifest, self._fixture_images, context.environment)
             write_atomically(context.paths.run / stack.IMAGE_INDEX, json.dumps(images, indent=1) + "\n")
 
     def publish_config(self, context: RunContext, deadline: Deadline) -> None:
