@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from esb_e2e_plugin import planner, preflight
+from esb_e2e_plugin import nested_hooks, planner, preflight
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.keys import SELECTION, TERMINAL, WORKERINPUT
 from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
@@ -97,6 +97,12 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
     option = config.option
     if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
         return
+    nested_hooks.check(
+        config.args,
+        folder=config.invocation_params.dir,
+        root=config.rootpath,
+        loaded={str(getattr(plugin, "__file__", "")) for plugin in config.pluginmanager.get_plugins()},
+    )
     if settings.build_only:
         # Before xdist's own configure looks: no worker is started where no test runs.
         option.dist, option.tx, option.numprocesses = "no", [], None

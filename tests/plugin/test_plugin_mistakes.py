@@ -41,7 +41,17 @@ class Mistake:
 ONE = ("--esb-profile", "one-local")
 ARTIFACT = "e2e/artifacts/one-local/artifact.yml"
 
+NESTED = "\n\ndef pytest_esb_deploy(environment, log):\n    pass\n"
+
 MISTAKES = {
+    "hook beside the tests": Mistake(
+        ("e2e/scenarios/deep/conftest.py:3: pytest_esb_deploy would not run with xdist", "move it to "),
+        file("e2e/scenarios/deep/conftest.py", NESTED),
+    ),
+    "hook above the tests": Mistake(
+        ("e2e/conftest.py:3: pytest_esb_deploy would not run with xdist", "/conftest.py, or into a plugin"),
+        file("e2e/conftest.py", NESTED),
+    ),
     "unknown profile": Mistake(
         (
             "FILE: --esb-profile: unknown profile 'on-local'",
