@@ -70,6 +70,13 @@ def test_any_other_status_is_not_well(serve: Serve) -> None:
         assert (found.ok, found.detail) == (False, f"HTTP {status}")
 
 
+def test_without_its_authority_a_service_is_not_well(tmp_path: Path) -> None:
+    """Somebody may have removed the file of an environment that was left running."""
+    found = probe(HealthCheck("https://127.0.0.1:1/health", tmp_path / "ca.crt"))
+    expected = f"nothing that {tmp_path}/ca.crt verifies: No such file or directory"
+    assert (found.ok, found.detail) == (False, expected)
+
+
 def test_nobody_there_and_silence_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A closed port is refused; a listener that says nothing runs into the probe's own deadline."""
     monkeypatch.setattr(health, "_TIMEOUT_SECONDS", 0.1)

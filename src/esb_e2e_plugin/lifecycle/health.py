@@ -48,7 +48,10 @@ def probe(check: HealthCheck) -> Health:
     if check.ca is None:
         connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
     else:
-        context = _trusting(check.ca, check.ca.stat().st_mtime_ns)
+        try:
+            context = _trusting(check.ca, check.ca.stat().st_mtime_ns)
+        except OSError as error:  # also where it is no certificate: ssl.SSLError
+            return Health(ok=False, detail=f"nothing that {check.ca} verifies: {error.strerror}")
         connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
     try:
         connection.request("GET", parts.path or "/")
