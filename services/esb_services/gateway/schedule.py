@@ -70,15 +70,6 @@ def parse_schedule(expression: str) -> Schedule:
     raise ScheduleError(expression, "expected rate(…) or cron(…)")
 
 
-def validate_schedule(expression: str) -> None:
-    """Check a schedule expression.
-
-    Raises:
-        ScheduleError: AWS would not accept it.
-    """
-    parse_schedule(expression)
-
-
 def _rate(expression: str, value: int, unit: str) -> Rate:
     if value < 1:
         raise ScheduleError(expression, "the number must be at least 1")
@@ -105,7 +96,10 @@ def _cron(expression: str, fields: list[str]) -> Cron:
         field.plain("month", months, 1, 12, _MONTHS),
         "*" if weekdays == "?" else field.weekdays(weekdays),
         "0",
-        field.plain("year", years, 1970, _LAST_YEAR),
+        # croniter knows no later year, and nobody will wait for one
+        re.sub(
+            r"\d{4}", lambda year: str(min(int(year[0]), 2099)), field.plain("year", years, 1970, _LAST_YEAR)
+        ),
     )
     return Cron(" ".join(translated))
 

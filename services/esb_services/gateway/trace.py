@@ -6,8 +6,6 @@ import time
 import uuid
 from dataclasses import dataclass
 
-HEADER = "X-Amzn-Trace-Id"
-
 _ROOT = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
 _PARENT = re.compile(r"[0-9a-f]{16}")
 _SAMPLED = re.compile(r"[01?]")
