@@ -7,6 +7,7 @@ import json
 import os
 import re
 from importlib import resources
+from pathlib import Path
 from urllib.parse import quote
 
 import jsonschema
@@ -142,6 +143,15 @@ def test_a_run_brings_an_environment_up_uses_it_and_leaves_nothing_but_results(s
         for form in {plain, *(form.rstrip(b"=") for form in encoded)}:
             for place, text in written.items():
                 assert form.decode() not in text, f"{name} in {place}"
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+def test_an_environment_may_be_bound_on_an_ipv6_address(shop: Project) -> None:
+    """Gateway, agent and workers find each other there, and certificates fit."""
+    shop.matrix(entries("one-local") + "  bind_address: '::1'\n")
+    result = shop.run("--esb-profile", "one-local", "--esb-timeout-compose", "20")
+    result.assert_outcomes(passed=1)
+    shop.assert_removed("one-local")
 
 
 def test_the_callers_proxies_are_not_asked_for_what_is_inside(

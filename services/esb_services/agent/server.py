@@ -98,7 +98,8 @@ def make_server(settings: Settings, service: AgentService) -> grpc.aio.Server:
     # gRPC does not say why it could not bind
     listen(settings.host, settings.grpc_port).close()
     try:
-        server.add_secure_port(f"{settings.host}:{settings.grpc_port}", credentials)
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        server.add_secure_port(f"{host}:{settings.grpc_port}", credentials)
     except RuntimeError as error:
         raise AddressInUseError(settings.host, settings.grpc_port) from error
     return server

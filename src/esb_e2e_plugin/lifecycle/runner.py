@@ -255,7 +255,7 @@ class EnvironmentRunner:
             context = self._context(self._lease(taken), credentials)
             self.journal.redact.add(vars(context.credentials).values())
             self._state.write_credentials(vars(context.credentials))
-            hosts = ("localhost", "127.0.0.1", context.ports.bind_address)
+            hosts = ("localhost", "127.0.0.1", "::1", context.ports.bind_address)
             write_certificates(self._paths.certificates, context.project, hosts)
             try:
                 self._driver.up(context, deadline)

@@ -82,13 +82,14 @@ def _agent(context: RunContext) -> Service:
 
 def _gateway(context: RunContext) -> Service:
     ports, paths = context.ports, context.paths
+    host = urlsplit(context.urls.agent_metrics).netloc.rpartition(":")[0]  # an IPv6 one with its brackets
     variables = {
         "GATEWAY_HTTPS_PORT": str(ports.gateway_https),
         "GATEWAY_HTTP_PORT": str(ports.gateway_http),
         "TLS_CERT_FILE": str(paths.certificates / "gateway.crt"),
         "TLS_KEY_FILE": str(paths.certificates / "gateway.key"),
         "CONFIG_DIR": str(config_folder(context)),
-        "AGENT_ADDRESS": f"{urlsplit(context.urls.agent_metrics).hostname}:{ports.agent_grpc}",
+        "AGENT_ADDRESS": f"{host}:{ports.agent_grpc}",
         "AGENT_CA_FILE": str(paths.ca_certificate),
         "AGENT_CLIENT_CERT_FILE": str(paths.certificates / "agent-client.crt"),
         "AGENT_CLIENT_KEY_FILE": str(paths.certificates / "agent-client.key"),
