@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from esb_e2e_plugin.events import Journal, tail
 from esb_e2e_plugin.failure import CancelledError, PortTakenError, StepError
 from esb_e2e_plugin.lifecycle import service_images
 from esb_e2e_plugin.lifecycle.compose import Compose
-from esb_e2e_plugin.lifecycle.containers import Containers, files_below
+from esb_e2e_plugin.lifecycle.containers import Container, Containers, files_below
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.endpoint import for_commands
 from esb_e2e_plugin.lifecycle.engine import ContainerEvent, Engine, EventStream
@@ -93,6 +93,10 @@ class DockerDriver:
 
     def up(self, context: RunContext, deadline: Deadline) -> None:
         """Build what is missing, create everything, fill the volumes, start, and wait until all is well."""
+        with self._diagnosed():
+            self._up(context, deadline)
+
+    def _up(self, context: RunContext, deadline: Deadline) -> None:
         pair = self._subnets.lease(
             self._key,
             environment=context.name,
@@ -192,7 +196,8 @@ class DockerDriver:
         follower.join(deadline.remaining())
         self._supervisor.follow()
         if code != 0:
-            raise self._failed(_PROVISIONER, f"exited with status {code}")
+            with self._diagnosed():
+                raise self._failed(_PROVISIONER, f"{_PROVISIONER} exited with status {code}")
 
     def gateway_health(self, environment: RunContext | Environment) -> HealthCheck:
         """Return how to ask the front door."""
@@ -207,6 +212,7 @@ class DockerDriver:
         for event in self._listening().next(timeout):
             error = self._unexpected(event)
             if error is not None:
+                self.diagnose()
                 return error
         return None
 
@@ -222,13 +228,15 @@ class DockerDriver:
 
     def diagnose(self) -> None:
         """Write state, health output and last lines of every container into the log."""
-        for container in self._engine.containers(self._project):
-            name = container["Names"][0].lstrip("/")
-            self._journal.line("ps", f"{name}: {container['State']}: {container['Status']}")
-            health = (self._engine.inspect(container["Id"])["State"].get("Health") or {}).get("Log") or ()
-            for check in health[-3:]:
-                output = " ".join(str(check.get("Output", "")).split())
-                self._journal.line("health", f"{name}: exit {check.get('ExitCode')}: {output}")
+        # An engine that has gone away is the cause already; it must not be hidden by another error.
+        with suppress(StepError):
+            for container in self._engine.containers(self._project):
+                name = container["Names"][0].lstrip("/")
+                self._journal.line("ps", f"{name}: {container['State']}: {container['Status']}")
+                health = (self._engine.inspect(container["Id"])["State"].get("Health") or {}).get("Log") or ()
+                for check in health[-3:]:
+                    output = " ".join(str(check.get("Output", "")).split())
+                    self._journal.line("health", f"{name}: exit {check.get('ExitCode')}: {output}")
         self._supervisor.follow(to_the_end=True)
 
     def down(self, timeout: float) -> list[str]:
@@ -276,7 +284,7 @@ class DockerDriver:
         except StepError as error:
             if any(sign in line for line in error.lines for sign in _PORT_TAKEN):
                 raise PortTakenError("a port was taken before the engine could publish it") from error
-            raise
+            raise (self._ended_already() or error) from error
         for container in long_running:
             self._engine.follow(container.id, self._log_of(container.service))
 
@@ -296,6 +304,9 @@ class DockerDriver:
             if not pending:
                 answer = probe(check)
                 if answer.ok and (answer.body or {}).get("run_id", context.run_id) == context.run_id:
+                    # Its event may not be here yet.
+                    if (error := self._ended_already()) is not None:
+                        raise error
                     return
             guilty = min(pending, default=self._scenario.entry.gateway.service)
             try:
@@ -304,7 +315,7 @@ class DockerDriver:
                 raise
             except StepError as error:
                 detail = f"; {check.url} answers {answer.detail}" if answer is not None else ""
-                raise self._failed(guilty, f"{error.message}{detail}", verb="") from None
+                raise self._failed(guilty, f"{error.message}{detail}", remedy=error.remedy) from None
 
     def _check_agents_engine(self, context: RunContext) -> None:
         if self._containers.get("agent") is None or self._scenario.entry.artifact_manifest is None:
@@ -328,26 +339,36 @@ class DockerDriver:
         if container is None or container.deploy_only:
             return None
         if event.action == "health_status: unhealthy":
-            return self._failed(event.service, "turned unhealthy")
+            return self._failed(event.service, f"{event.service} turned unhealthy")
         if event.action == "die":
-            done = event.exit_code == 0 and not container.has_health
-            if done and event.service != self._scenario.entry.gateway.service:
-                return None  # a one-shot service that has done its work
-            killed = self._engine.inspect(event.container)["State"].get("OOMKilled")
-            return self._failed(
-                event.service,
-                "was killed for exceeding its memory limit"
-                if killed
-                else f"exited with status {event.exit_code}",
-            )
+            state = self._engine.inspect(event.container)["State"]
+            return self._ended(container, {**state, "ExitCode": event.exit_code})
         return None
 
-    def _failed(self, service: str, what: str, *, verb: str = " ") -> StepError:
-        self._journal.event("service.state", service=service, state="failed", what=what)
-        message = f"{service}{verb}{what}" if verb else what
+    def _ended_already(self) -> StepError | None:
+        """Return the first service that is not running any more, or unhealthy, as an error."""
+        for container in self._containers.long_running():
+            state = self._engine.inspect(container.id)["State"]
+            if state["Status"] in ("exited", "dead"):
+                if (error := self._ended(container, state)) is not None:
+                    return error
+            elif (state.get("Health") or {}).get("Status") == "unhealthy":
+                return self._failed(container.service, f"{container.service} turned unhealthy")
+        return None
+
+    def _ended(self, container: Container, state: Mapping[str, Any]) -> StepError | None:
+        service, code = container.service, state["ExitCode"]
+        if code == 0 and not container.has_health and service != self._scenario.entry.gateway.service:
+            return None  # a one-shot service that has done its work
+        if state.get("OOMKilled"):
+            return self._failed(service, f"{service} was killed for exceeding its memory limit")
+        return self._failed(service, f"{service} exited with status {code}")
+
+    def _failed(self, service: str, message: str, remedy: str | None = None) -> StepError:
+        self._journal.event("service.state", service=service, state="failed", what=message)
         return StepError(
             message,
-            remedy="its last lines say why",
+            remedy=remedy or "its last lines say why",
             service=service,
             lines=self.last_lines(service, GUILTY_LINES),
         )
@@ -356,6 +377,17 @@ class DockerDriver:
         if self._events is None:
             self._events = self._engine.listen(self._project)
         return self._events
+
+    @contextmanager
+    def _diagnosed(self) -> Iterator[None]:
+        """Write down how every container is where something fails, before anything is removed."""
+        try:
+            yield
+        except (PortTakenError, CancelledError):
+            raise
+        except StepError:
+            self.diagnose()
+            raise
 
     @contextmanager
     def _commands(self, environment: Mapping[str, str], deadline: Deadline) -> Iterator[Commands]:
