@@ -212,7 +212,11 @@ class DockerProject(Project):
 
     def left_over(self) -> list[str]:
         """Return what its runs have left behind, on the engine too."""
-        found = [line for line in super().left_over() if line != str(self.host / "subnets.json")]
+        expected = {
+            str(self.host / "subnets.json"),
+            str(self._home / ".docker"),
+        }  # the latter is buildx's own
+        found = [line for line in super().left_over() if line not in expected]
         if (table := self.host / "subnets.json").exists():
             leases = json.loads(table.read_text())["leases"].items()
             found += [f"subnets of {key}" for key, lease in leases if lease["holder"] or lease["kept_boot"]]
