@@ -97,6 +97,11 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
     option = config.option
     if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
         return
+    if config.getoption("dist", "no") == "each":
+        raise UserError(
+            "--dist=each runs every test once per worker: the first to finish takes the environment away",
+            "choose another --dist, or run pytest once per interpreter",
+        )
     nested_hooks.check(
         config.args,
         folder=config.invocation_params.dir,

@@ -44,6 +44,10 @@ ARTIFACT = "e2e/artifacts/one-local/artifact.yml"
 NESTED = "\n\ndef pytest_esb_deploy(environment, log):\n    pass\n"
 
 MISTAKES = {
+    "each test in each worker": Mistake(
+        ("--dist=each runs every test once per worker", "choose another --dist"),
+        args=("--esb-profile", "one-local", "--dist", "each", "-n", "2"),
+    ),
     "hook beside the tests": Mistake(
         ("e2e/scenarios/deep/conftest.py:3: pytest_esb_deploy would not run with xdist", "move it to "),
         file("e2e/scenarios/deep/conftest.py", NESTED),
