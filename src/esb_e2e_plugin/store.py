@@ -63,9 +63,15 @@ def make_host_folder(folder: Path) -> None:
     Raises:
         EsbError: it belongs to somebody else, or others can write to it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    facts = os.lstat(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # what it is instead, the check below tells
+            folder.mkdir(mode=0o700)
+        facts = os.lstat(folder)
+    except OSError as error:
+        raise EsbError(
+            f"{folder} cannot be made: {error.strerror}", "name another folder in ESB_HOST_DIR"
+        ) from error
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
         raise EsbError(
             f"{folder} is not a folder of this user (uid {os.getuid()}), but of uid {facts.st_uid}",

@@ -170,6 +170,17 @@ def test_the_host_folder_is_fixed_or_named() -> None:
     assert host_path({"ESB_HOST_DIR": "/named"}) == Path("/named")
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"), [("taken", "is not a folder of this user"), ("taken/below", "cannot be made: ")]
+)
+def test_a_host_folder_that_cannot_be_one_is_told(tmp_path: Path, name: str, problem: str) -> None:
+    """A file in its place, or above it, is a mistake in ESB_HOST_DIR, and the message says so."""
+    (tmp_path / "taken").touch()
+    with pytest.raises(EsbError, match=problem) as raised:
+        make_host_folder(tmp_path / name)
+    assert "ESB_HOST_DIR" in str(raised.value)
+
+
 def test_a_host_folder_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
     """Somebody else could hold locks for this user; the remedy is in the message."""
     folder = tmp_path / "host"
