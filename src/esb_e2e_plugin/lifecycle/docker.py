@@ -36,6 +36,7 @@ _CERTIFICATES_VOLUME = "certificates"
 _CONFIG_VOLUME = "config"
 _PROVISIONER = "provisioner"
 _PORT_TAKEN = ("port is already allocated", "address already in use", "failed to bind host port")
+_UNSEEN = "bind source path does not exist:"
 _SUBNET_TAKEN = ("Pool overlaps", "conflicts with network")
 
 
@@ -129,6 +130,7 @@ class DockerDriver:
             subnets=(pair.external, pair.runtime),
             front_door=FrontDoor(gateway.service, gateway.port),
             warn=lambda text: self._journal.say(f"compose: warning: {text}"),
+            engine_socket=self._scenario.entry.engine_socket if self._engine.remote else None,
         )
         write_atomically(path, document)
         built = [name for name, service in model["services"].items() if service.get("build")]
@@ -140,6 +142,15 @@ class DockerDriver:
             if any(sign in line for line in error.lines for sign in _SUBNET_TAKEN):
                 raise PortTakenError(
                     f"subnet {pair.external} or {pair.runtime} was taken meanwhile"
+                ) from error
+            unseen = next((line for line in error.lines if _UNSEEN in line), None)
+            if unseen is not None:
+                mounted = unseen.partition(_UNSEEN)[2].strip()
+                raise StepError(
+                    f"a service mounts {mounted}, which the engine's host does not have",
+                    remedy="put the files into a named volume, or run on an engine of this machine",
+                    service=error.service,
+                    lines=error.lines,
                 ) from error
             raise
         self._containers.find(model)

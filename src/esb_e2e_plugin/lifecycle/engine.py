@@ -60,7 +60,12 @@ def engine_errors(doing: str) -> Iterator[None]:
 
 
 class Engine:
-    """One container engine."""
+    """One container engine.
+
+    Attributes:
+        id: its identity, the same by whatever way it is reached.
+        remote: whether it is reached otherwise than by a socket of this machine.
+    """
 
     def __init__(self, environ: Mapping[str, str], context: str | None) -> None:
         """Connect to an engine.
@@ -76,6 +81,7 @@ class Engine:
             self._client = connect(environ, context, timeout=_API_SECONDS)
             self._api: Any = self._client.api
             self.id: str = self._client.info()["ID"]
+        self.remote = not self._api.base_url.startswith("http+docker:")
 
     def close(self) -> None:
         """Close the connections."""

@@ -38,6 +38,7 @@ def override(
     subnets: Iterable[IPv4Network],
     front_door: FrontDoor,
     warn: Callable[[str], None],
+    engine_socket: str | None = None,
 ) -> str:
     """Return a compose file, as YAML, to be read after the project's own.
 
@@ -50,7 +51,9 @@ def override(
         ports: the environment's host ports.
         subnets: its subnets, for the external network first.
         front_door: the port that must be reachable.
-        warn: told about ports that are replaced.
+        warn: told about ports that are replaced, and about folders that the engine may not see.
+        engine_socket: on another machine's engine the one file that may be mounted from its host; None for
+            an engine of this machine.
 
     Raises:
         StepError: the compose file names a container, which no second environment could have.
@@ -67,6 +70,7 @@ def override(
             name: {
                 "labels": dict(labels),
                 "ports": _Replace(publisher.ports_of(name, service)),
+                **_mounts(name, service, engine_socket, warn),
                 **({"build": {"labels": _build_labels(labels)}} if service.get("build") else {}),
             }
             for name, service in services.items()
@@ -89,6 +93,25 @@ def _has_no_name(name: str, service: Mapping[str, Any]) -> bool:
             remedy="remove container_name; compose names the container <project>-<service>-<n>",
         )
     return True
+
+
+def _mounts(
+    name: str, service: Mapping[str, Any], engine_socket: str | None, warn: Callable[[str], None]
+) -> dict[str, Any]:
+    binds = [volume for volume in service.get("volumes") or () if volume["type"] == "bind"]
+    if engine_socket is None or not binds:
+        return {}
+    for bind in binds:
+        if bind["source"] != engine_socket:
+            warn(
+                f"services.{name}: {bind['source']} is mounted from the engine's host, not from this machine"
+            )
+    # An engine that does not see a folder must say so, and not make an empty one in its place.
+    return {
+        "volumes": [
+            {**bind, "bind": {**(bind.get("bind") or {}), "create_host_path": False}} for bind in binds
+        ]
+    }
 
 
 def _build_labels(labels: Mapping[str, str]) -> dict[str, str]:
