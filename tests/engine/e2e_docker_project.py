@@ -107,7 +107,10 @@ class DockerProject(Project):
         port_base: first of the ports that its environments may use.
         host: another project's host folder, to share it.
         esb_project: its name in the matrix; a copy of a project has the same.
-        engine: variables that name the engine; empty for the usual one.
+        engine: variables that name the engine where its environments are; empty for the usual one.
+
+    Attributes:
+        more: more variables of its runs.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class DockerProject(Project):
     ) -> None:
         self.name = esb_project or f"t{uuid.uuid4().hex[:8]}"
         self.engine = engine or {}
+        self.more: dict[str, str] = {}
         # Whoever has a range of ports to itself has a range of subnets to itself.
         self.subnet_pool = f"10.{100 + (port_base - 20000) // 200}.0.0/16"
         self.entry: dict[str, Any] = {
@@ -197,7 +201,7 @@ class DockerProject(Project):
             "TMPDIR": str(self._temporary),
             "ESB_HOST_DIR": str(self.host),
             "PYTHONDONTWRITEBYTECODE": "1",
-            **self.engine,
+            **self.more,
         }
 
     def there(self) -> dict[str, list[str]]:
@@ -249,8 +253,8 @@ def making_projects(folder: Path) -> Iterator[Callable[..., DockerProject]]:
     with ExitStack() as stack:
         base = stack.enter_context(own_ports())
 
-        def make(name: str, **arguments: Any) -> DockerProject:
-            project = DockerProject(folder / name, base, **arguments)
+        def make(name: str, kind: type[DockerProject] = DockerProject, **arguments: Any) -> DockerProject:
+            project = kind(folder / name, base, **arguments)
             stack.callback(project.end)
             return project
 

@@ -136,9 +136,8 @@ def test_an_engine_that_is_not_running_is_told_with_the_command_that_starts_one(
     project: DockerProject,
 ) -> None:
     """Nothing is made, and nobody waits for the engine."""
-    project.engine = {"DOCKER_HOST": f"unix://{project.folder}/nobody.sock"}
+    project.more["DOCKER_HOST"] = f"unix://{project.folder}/nobody.sock"
     result = project.run("-n0")
-    project.engine = {}
     check_failed(result, "reset", "the engine does not answer", "start it .make engine.")
     assert "2 errors" in result.output
     project.check_nothing_left()

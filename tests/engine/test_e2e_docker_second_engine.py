@@ -1,0 +1,217 @@
+"""Environments on another engine than the usual one, and an engine that goes away."""
+
+import contextlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.engine.e2e_docker_project import (
+    BACK,
+    ENVIRONMENT,
+    IMAGE,
+    DockerProject,
+    check_green,
+    docker,
+    front_door,
+    making_projects,
+)
+from tests.engine.second_engine import CONTEXT, SecondEngine, second_engine
+from tests.faults.project import Result, eventually, own_ports
+
+ROOT = Path(__file__).parents[2]
+FUNCTION_IMAGES = ("esb-lambda-*", "esb-e2e-lambda-python", "esb-python-base")
+
+pytestmark = pytest.mark.engine
+
+
+class Platform(DockerProject):
+    """The project's own platform with all its functions, of which a run needs what its tests call."""
+
+    def _write_files(self) -> None:
+        ignored = shutil.ignore_patterns("__pycache__", ".parallel-*")
+        shutil.copytree(ROOT / "e2e", self.root / "e2e", ignore=ignored)
+        self.write("pyproject.toml", '[tool.pytest.ini_options]\naddopts = "-p no:cacheprovider"\n')
+        # What is fetched for builds is the same for all projects of a user.
+        (self._home / ".cache").symlink_to(Path.home() / ".cache")
+
+    def write_matrix(self, **more: Any) -> None:
+        """Write the project's own matrix, with more keys of the one entry that stays."""
+        path = "e2e/environments/test_matrix.yaml"
+        matrix = yaml.safe_load((ROOT / path).read_text())
+        (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == ENVIRONMENT]
+        own = {"esb_project": self.name, "enabled": True, "env_vars": {"ESB_SERVICES_IMAGE": IMAGE}}
+        pool = more.pop("subnet_pool", self.subnet_pool)
+        matrix |= {"matrix": [{**entry, **own, **more}], "port_base": self.port_base, "subnet_pool": pool}
+        self.write(path, matrix)
+
+    def left_over(self) -> list[str]:
+        """Return what its runs have left behind, on the engine too."""
+        return [line for line in super().left_over() if line != str(self._home / ".cache")]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondEngine]:
+    """A second engine that has the images of services and functions, as far as the first has them."""
+    with own_ports() as base, second_engine(tmp_path_factory.mktemp("e"), (base - 20000) // 200) as engine:
+        engine.load([IMAGE, *_function_images()])
+        yield engine
+
+
+@pytest.fixture
+def on_second_engine(tmp_path: Path, engine: SecondEngine) -> Iterator[Callable[..., DockerProject]]:
+    """`on_second_engine(kind)`: a project whose environment has the second engine's context."""
+    with making_projects(tmp_path) as make:
+
+        def make_there(kind: type[DockerProject] = DockerProject, **entry: Any) -> DockerProject:
+            project = make("project", kind=kind, engine=engine.variables)
+            engine.make_context(Path(project.variables()["HOME"]))
+            # The context wins over what leads everything else to the first engine.
+            project.more["DOCKER_HOST"] = "unix:///var/run/docker.sock"
+            project.write_matrix(docker_context=CONTEXT, subnet_pool=engine.subnets, **entry)
+            return project
+
+        yield make_there
+
+
+@contextlib.contextmanager
+def started_on(project: DockerProject, variables: dict[str, str]) -> Iterator[list[str]]:
+    """Listen to an engine; yield a list that afterwards names what was started there for a project."""
+    names: list[str] = []
+    command = ["docker", "events", "--filter", "event=start", "--filter", f"label={project.label}"]
+    environment = {"PATH": project.variables()["PATH"], **variables}
+    with subprocess.Popen(
+        [*command, "--format", "{{.Actor.Attributes.name}}"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as listener:
+        try:
+            yield names
+        finally:
+            listener.terminate()
+            names.extend(listener.communicate()[0].split())
+
+
+def check_failed(result: Result, phase: str, cause: str) -> None:
+    """Assert that a run ended with one failure in `phase` by `cause`."""
+    assert result.code == 1, result.output
+    assert f"= Failed: {ENVIRONMENT} > {phase} =" in result.output
+    assert re.search(rf"^cause:     .*{cause}", result.summary, re.MULTILINE), result.summary
+    assert "Traceback" not in result.output
+
+
+def test_a_context_leads_everything_to_its_engine(on_second_engine: Callable[..., DockerProject]) -> None:
+    """Containers, networks, volumes, over TCP with TLS: the first engine never hears of them."""
+    project = on_second_engine()
+    own = f"{project.name}-{ENVIRONMENT}"
+    project.hold.touch()
+    with started_on(project, {}) as on_first:
+        run = project.start("-n0")
+        run.reach("test")
+        assert project.there()["container"] == [f"{own}-back-1", f"{own}-front-1"]
+        project.engine, engine = {}, project.engine
+        assert project.there() == {"container": [], "network": [], "volume": []}
+        project.engine = engine
+        project.hold.unlink()
+        check_green(run.wait())
+    assert on_first == []
+    project.check_nothing_left()
+
+
+def test_the_platform_runs_on_another_engine_with_all_its_workers(
+    on_second_engine: Callable[..., DockerProject], engine: SecondEngine
+) -> None:
+    """The smoke suite is green, and its function workers were started on the second engine only."""
+    project = on_second_engine(Platform, engine_socket=str(engine.socket))
+    with started_on(project, {}) as on_first, started_on(project, engine.variables) as on_second:
+        result = project.run("-n2", "--esb-test-target", "e2e/scenarios/smoke")
+    assert result.code == 0, result.output + result.log
+    assert " passed" in result.output
+    assert on_first == []
+    own = f"{project.name}-{ENVIRONMENT}"
+    assert {f"{own}-{service}-1" for service in ("gateway", "agent", "database", "s3-storage")} <= {
+        *on_second
+    }
+    assert [name for name in on_second if re.fullmatch(rf"{own}-[a-z0-9-]+-[0-9a-f]{{8}}", name)]
+    project.check_nothing_left()
+
+
+def test_an_agent_on_another_engine_than_its_environment_fails_compose(
+    on_second_engine: Callable[..., DockerProject], engine: SecondEngine
+) -> None:
+    """A wrong `engine_socket` would start workers elsewhere, if only there were its network: both are named."""
+    project = on_second_engine(Platform, engine_socket="/var/run/docker.sock")
+    network = f"{project.name}-{ENVIRONMENT}-runtime"
+    first, second = docker("info", "--format", "{{.ID}}"), engine.docker("info", "--format", "{{.ID}}")
+    docker("network", "create", network)
+    try:
+        result = project.run("-n0", "--esb-test-target", "e2e/scenarios/smoke")
+    finally:
+        docker("network", "rm", network)
+    cause = f"the agent starts workers on engine {first}, the environment runs on {second}"
+    check_failed(result, "compose", cause)
+    assert "remedy:    set engine_socket in the matrix" in result.summary
+    project.check_nothing_left()
+
+
+def test_a_folder_that_a_remote_engine_does_not_see_is_named(
+    on_second_engine: Callable[..., DockerProject],
+) -> None:
+    """Over TCP nobody knows whose folder it is: a warning; where the engine has none, an error by name."""
+    project = on_second_engine()
+    missing = f"{project.folder}/not-there"
+    project.write_compose({"front": front_door(), "back": {**BACK, "volumes": [f"{missing}:/seen:ro"]}})
+    result = project.run("-n0")
+    check_failed(result, "compose", f"a service mounts {missing}, which the engine's host does not have")
+    assert "remedy:    put the files into a named volume" in result.summary
+    project.check_nothing_left()
+    Path(missing).mkdir()
+    Path(missing, "file").touch()
+    check = {"test": "test -e /seen/file", "interval": "1s", "start_interval": "200ms"}
+    project.write_compose(
+        {"front": front_door(), "back": {**BACK, "volumes": [f"{missing}:/seen:ro"], "healthcheck": check}}
+    )
+    result = project.run("-n0")
+    check_green(result)
+    assert f"warning: services.back: {missing} is mounted from the engine's host" in result.output
+    project.check_nothing_left()
+
+
+def test_an_engine_that_dies_is_told_and_the_next_run_removes_what_it_left(
+    on_second_engine: Callable[..., DockerProject], engine: SecondEngine
+) -> None:
+    """Its end fails the environment at once; clean-up says that it could not; the next run is green."""
+    project = on_second_engine()
+    project.hold.touch()
+    run = project.start("-n0")
+    run.reach("test")
+    engine.kill()
+    eventually(lambda: "test: FAILED" in project.log.read_text(), "the end of the engine is told")
+    project.hold.unlink()
+    result = run.wait()
+    check_failed(result, "test", "the container engine has gone away")
+    assert f"= Failed: {ENVIRONMENT} > cleanup =" in result.output
+    assert "remedy:    the next run removes it" in result.summary
+    engine.start()
+    assert len(project.there()["container"]) == 2
+    check_green(project.run("-n0"))
+    project.check_nothing_left()
+
+
+def _function_images() -> list[str]:
+    """Return all names of the images that an earlier run of the platform has built."""
+    found = []
+    for pattern in FUNCTION_IMAGES:
+        lines = docker(
+            "image", "ls", "--filter", f"reference={pattern}", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"
+        )
+        rows = [line.split() for line in lines.splitlines()]
+        current = {image for name, image in rows if name.endswith((f":e2e-{ENVIRONMENT}-latest", ":latest"))}
+        found += [name for name, image in rows if image in current]
+    return found
