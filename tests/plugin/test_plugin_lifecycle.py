@@ -154,10 +154,11 @@ def test_an_environment_may_be_bound_on_an_ipv6_address(shop: Project) -> None:
     shop.assert_removed("one-local")
 
 
-def test_the_callers_proxies_are_not_asked_for_what_is_inside(
+def test_the_callers_proxies_and_profile_are_not_asked_for_what_is_inside(
     shop: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Gateway and stores are on this machine, whatever leads out of it."""
+    """Gateway and stores are on this machine, whatever leads out of it, and have credentials of their own."""
+    monkeypatch.setenv("AWS_PROFILE", "of-somebody")
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     for name in ("NO_PROXY", "no_proxy"):
