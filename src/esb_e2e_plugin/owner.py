@@ -93,6 +93,7 @@ class Owner:
         self._on_change = on_change
         self._while_waiting = while_waiting
         self._changed = threading.Condition()
+        self._finishing = False
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -100,17 +101,17 @@ class Owner:
         return tuple(self._slots)
 
     def request(self, profiles: Iterable[str]) -> None:
-        """Start to bring environments up; does nothing for those that were requested before."""
+        """Start to bring environments up, but for those that were requested before, and none at the end."""
         for profile in profiles:
             slot = self._slots[profile]
             with self._changed:
-                if slot.status is not Status.UNUSED or self._run.cancelled.is_set():
+                if slot.status is not Status.UNUSED or self._finishing or self._run.cancelled.is_set():
                     continue
                 slot.status = Status.STARTING
-            slot.thread = threading.Thread(
-                target=self._live, args=(profile, slot), name=f"esb-{profile}", daemon=True
-            )
-            slot.thread.start()
+                slot.thread = threading.Thread(
+                    target=self._live, args=(profile, slot), name=f"esb-{profile}", daemon=True
+                )
+                slot.thread.start()  # still under the lock: `finish` waits for every thread that it finds
 
     def wait(self, name: str) -> Environment:
         """Request an environment and return it when tests may use it.
@@ -125,7 +126,7 @@ class Owner:
             with self._changed:
                 if slot.failure is not None:
                     raise EnvironmentFailedError(slot.failure)
-                if slot.status is Status.GONE:
+                if slot.status in (Status.GONE, Status.UNUSED):
                     raise EnvironmentFailedError(_gone(slot.scenario.name))
                 if slot.environment is not None:
                     return slot.environment
@@ -177,6 +178,8 @@ class Owner:
         Raises:
             KeyboardInterrupt: the user did not want to wait for the clean-up; the next run does it.
         """
+        with self._changed:
+            self._finishing = True
         for slot in self._slots.values():
             slot.released.set()
         for slot in self._slots.values():
