@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from artifactctl.commands import Commands
 from esb_e2e_plugin.lifecycle import service_images
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +36,9 @@ def test_pins_cover_what_the_services_need() -> None:
 
 def test_project_without_services_builds_nothing(tmp_path: Path) -> None:
     """A stack that has nothing to do with the platform needs none of its images, and no engine for that."""
-    assert service_images.ensure(tmp_path, {}, pytest.fail) == {}
+    assert service_images.ensure(tmp_path, Commands({}, pytest.fail, 1.0)) == {}
 
 
 def test_image_that_the_user_names_is_taken_as_it_is() -> None:
     """`ESB_SERVICES_IMAGE` says that the image is there already."""
-    assert service_images.ensure(ROOT, {"ESB_SERVICES_IMAGE": "mine:1"}, pytest.fail) == {}
+    assert service_images.ensure(ROOT, Commands({"ESB_SERVICES_IMAGE": "mine:1"}, pytest.fail, 1.0)) == {}
