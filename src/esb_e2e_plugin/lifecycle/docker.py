@@ -29,13 +29,14 @@ from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Supervisor
 from esb_e2e_plugin.networks import SubnetLedger
 from esb_e2e_plugin.planner import Scenario
-from esb_e2e_plugin.processes import MARK, end_marked
+from esb_e2e_plugin.processes import MARK, end_marked, marked
 from esb_e2e_plugin.store import write_atomically
 
 _CERTIFICATES_VOLUME = "certificates"
 _CONFIG_VOLUME = "config"
 _PROVISIONER = "provisioner"
 _PORT_TAKEN = ("port is already allocated", "address already in use", "failed to bind host port")
+_SETTLE_SECONDS = 1.0
 _UNSEEN = "bind source path does not exist:"
 _SUBNET_TAKEN = ("Pool overlaps", "conflicts with network")
 
@@ -83,12 +84,14 @@ class DockerDriver:
         self._engine = engine
         self._fixture_images = fixture_images
         self._events: EventStream | None = None
+        self._creating = False
         self._containers = Containers(engine, project)
 
     def reset(self, deadline: Deadline) -> None:
         """End the commands and remove the containers, networks and volumes of an earlier run."""
+        settle = _SETTLE_SECONDS if next(marked(self._mark), None) is not None else 0.0
         left = [f"process {pid} (kill -9 {pid})" for pid in end_marked(self._mark, deadline.remaining())]
-        left += self._engine.remove_all(self._project)
+        left += self._engine.remove_all(self._project, settle)
         if left:
             raise StepError(f"still there from an earlier run: {', '.join(left)}", remedy="remove it by hand")
 
@@ -136,6 +139,7 @@ class DockerDriver:
         built = [name for name, service in model["services"].items() if service.get("build")]
         if built:
             compose.build(built, deadline, no_cache=self._run.settings.no_cache)
+        self._creating = True
         try:
             compose.create(deadline)
         except StepError as error:
@@ -153,6 +157,7 @@ class DockerDriver:
                     lines=error.lines,
                 ) from error
             raise
+        self._creating = False
         self._containers.find(model)
         self._containers.fill_volume(_CERTIFICATES_VOLUME, files_below(self._paths.certificates))
         self._events = self._engine.listen(self._project)
@@ -256,7 +261,8 @@ class DockerDriver:
             self._events.close()
             self._events = None
         left = [f"process {pid} (kill -9 {pid})" for pid in end_marked(self._mark, timeout)]
-        left += self._engine.remove_all(self._project)
+        left += self._engine.remove_all(self._project, _SETTLE_SECONDS if self._creating else 0.0)
+        self._creating = False
         self._containers.forget()
         self._supervisor.end_all(timeout)
         self._subnets.release(self._key)

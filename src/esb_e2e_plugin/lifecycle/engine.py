@@ -26,6 +26,8 @@ KIND_LABEL = "com.esb.kind"
 
 _API_SECONDS = 60
 _PARALLEL = 8
+_ROUNDS = 5
+_SETTLE_POLL_SECONDS = 0.05
 _NOT_ANSWERING = "start it (make engine), or name another one with docker_context or DOCKER_HOST"
 
 
@@ -56,7 +58,18 @@ def engine_errors(doing: str) -> Iterator[None]:
     except APIError as error:
         raise StepError(f"{doing}: {error.explanation or error}") from error
     except (DockerException, requests.RequestException) as error:
-        raise StepError(f"{doing}: the engine does not answer: {error}", remedy=_NOT_ANSWERING) from error
+        reason = _reason(error)
+        raise StepError(f"{doing}: the engine does not answer: {reason}", remedy=_NOT_ANSWERING) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the operating system said, from below what was made of it, or all of it."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and below.strerror:
+            return below.strerror
+        below = below.__cause__ or below.__context__
+    return str(error)
 
 
 class Engine:
@@ -106,25 +119,41 @@ class Engine:
             found: list[dict[str, Any]] = self._api.containers(all=True, filters=_labelled(project))
         return found
 
-    def remove_all(self, project: str) -> list[str]:
+    def remove_all(self, project: str, settle: float = 0.0) -> list[str]:
         """Kill and remove everything that is labelled for an environment, also what comes up meanwhile.
+
+        Args:
+            project: the compose project.
+            settle: seconds to see nothing new; a command that was ended may have left requests that the
+                engine is still at work on.
 
         Returns:
             What is left, each with the command that removes it.
         """
         with engine_errors("removing what the environment has left"), ThreadPoolExecutor(_PARALLEL) as pool:
-            for _ in range(3):
-                containers = [container["Id"] for container in self.containers(project)]
-                list(pool.map(self._remove_container, containers))
-                networks = [network["Id"] for network in self._api.networks(filters=_labelled(project))]
-                volumes = [v["Name"] for v in self._api.volumes(filters=_labelled(project))["Volumes"] or ()]
-                removing = [pool.submit(self._remove_network, network) for network in networks]
-                removing += [pool.submit(self._remove_volume, volume) for volume in volumes]
-                for future in removing:
-                    future.result()
-                if not (containers or networks or volumes):
+            for _ in range(_ROUNDS):
+                if not self._remove_once(project, pool) and self._stays_empty(project, settle):
                     return []
             return self._left(project)
+
+    def _remove_once(self, project: str, pool: ThreadPoolExecutor) -> bool:
+        containers = [container["Id"] for container in self.containers(project)]
+        list(pool.map(self._remove_container, containers))
+        networks = [network["Id"] for network in self._api.networks(filters=_labelled(project))]
+        volumes = [v["Name"] for v in self._api.volumes(filters=_labelled(project))["Volumes"] or ()]
+        removing = [pool.submit(self._remove_network, network) for network in networks]
+        removing += [pool.submit(self._remove_volume, volume) for volume in volumes]
+        for future in removing:
+            future.result()
+        return bool(containers or networks or volumes)
+
+    def _stays_empty(self, project: str, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self._left(project):
+                return False
+            time.sleep(_SETTLE_POLL_SECONDS)
+        return True
 
     def start_all(self, containers: Iterable[str]) -> None:
         """Start containers, all at once."""
