@@ -111,6 +111,8 @@ class SecondEngine:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(_COMMAND_SECONDS)
+        # The next start would wait for the process that is named here, dead or not.
+        (self.folder / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
 
     def end(self) -> None:
         """Remove its containers and end it."""

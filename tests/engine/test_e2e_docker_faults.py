@@ -138,7 +138,9 @@ def test_an_engine_that_is_not_running_is_told_with_the_command_that_starts_one(
     """Nothing is made, and nobody waits for the engine."""
     project.more["DOCKER_HOST"] = f"unix://{project.folder}/nobody.sock"
     result = project.run("-n0")
-    check_failed(result, "reset", "the engine does not answer", "start it .make engine.")
+    check_failed(
+        result, "reset", "the engine does not answer: No such file or directory", "start it .make engine."
+    )
     assert "2 errors" in result.output
     project.check_nothing_left()
 
@@ -220,7 +222,7 @@ def test_an_interrupt_while_it_comes_up_leaves_nothing(project: DockerProject, d
         {"front": front_door(), "back": BACK, "slow": health("exit 1", start_period="600s")}
     )
     run = project.start(distribution)
-    eventually(lambda: len(project.there()["container"]) == 3, "containers are there")
+    eventually(lambda: run.process.poll() is not None or len(project.there()["container"]) == 3, "containers")
     run.signal_group(signal.SIGINT)
     result = run.wait()
     assert result.code == 2, result.output

@@ -145,7 +145,7 @@ def test_the_platform_runs_on_another_engine_with_all_its_workers(
 def test_an_agent_on_another_engine_than_its_environment_fails_compose(
     on_second_engine: Callable[..., DockerProject], engine: SecondEngine
 ) -> None:
-    """A wrong `engine_socket` would start workers elsewhere, if only there were its network: both are named."""
+    """A wrong `engine_socket` would start workers elsewhere, if its network were there: both are named."""
     project = on_second_engine(Platform, engine_socket="/var/run/docker.sock")
     network = f"{project.name}-{ENVIRONMENT}-runtime"
     first, second = docker("info", "--format", "{{.ID}}"), engine.docker("info", "--format", "{{.ID}}")
@@ -197,6 +197,7 @@ def test_an_engine_that_dies_is_told_and_the_next_run_removes_what_it_left(
     result = run.wait()
     check_failed(result, "test", "the container engine has gone away")
     assert f"= Failed: {ENVIRONMENT} > cleanup =" in result.output
+    assert "the engine does not answer: Connection refused" in result.summary
     assert "remedy:    the next run removes it" in result.summary
     engine.start()
     assert len(project.there()["container"]) == 2
