@@ -74,7 +74,8 @@ def _terminable() -> Iterator[None]:
 
 
 def _failed(command: str, why: str, code: int) -> int:
-    print(f"{command} failed: {why}", file=sys.stderr)  # noqa: T201
+    if sys.stderr is not None:  # closed by the caller: print would take stdout for it
+        print(f"{command} failed: {why}", file=sys.stderr)  # noqa: T201
     return code
 
 
@@ -82,7 +83,7 @@ def _show(report: _Report, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report), flush=True)  # noqa: T201
     elif report["ok"]:
-        for warning in report.get("warnings", ()):
+        for warning in report.get("warnings", ()) if sys.stderr is not None else ():
             print(f"{report['command']} warning: {warning}", file=sys.stderr)  # noqa: T201
         print(_summary(report), flush=True)  # noqa: T201
 

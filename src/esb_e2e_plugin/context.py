@@ -13,6 +13,7 @@ from esb_e2e_plugin.matrix import Mode
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.ports import OFFSETS, PortBlock
 
+AUTH_PATH_NAME = "AUTH_ENDPOINT_PATH"
 LABEL_PREFIX = "com.esb"
 PORT_NAMES = tuple(f"ESB_PORT_{name.upper()}" for name in OFFSETS)
 COMPUTED_NAMES = frozenset(
@@ -30,6 +31,7 @@ COMPUTED_NAMES = frozenset(
 )
 # A service that listens on every address is reached on the loopback one.
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_AUTH_PATH = "/user/auth/v1"
 _HOST_NAMES = frozenset({"PATH", "HOME", "SSL_CERT_FILE"})
 
 
@@ -114,7 +116,7 @@ def build_context(
         computed["HOST_REGISTRY_ADDR"] = f"{host}:{ports.registry}"
     if entry.containerd_runtime is not None:
         computed["CONTAINERD_RUNTIME"] = entry.containerd_runtime
-    _refuse_computed(scenario, env_file_values, COMPUTED_NAMES | computed.keys())
+    refuse_computed(scenario, env_file_values, COMPUTED_NAMES | computed.keys())
     chosen = {**env_file_values, **entry.env_vars}
     credentials = credentials.overridden(chosen)
     environment = {**_handed_on(host_env), **chosen, **computed, **credentials.to_env()}
@@ -127,7 +129,7 @@ def build_context(
         run_id=run_id,
         ports=ports,
         paths=environment_paths(scenario, root),
-        urls=_urls(entry.gateway.scheme, host, ports),
+        urls=_urls(entry.gateway.scheme, host, ports, environment.get(AUTH_PATH_NAME) or _AUTH_PATH),
         image_tag=image_tag,
         labels={
             f"{LABEL_PREFIX}.managed": "true",
@@ -140,7 +142,14 @@ def build_context(
     )
 
 
-def _refuse_computed(scenario: Scenario, from_file: Mapping[str, str], computed: frozenset[str]) -> None:
+def refuse_computed(scenario: Scenario, from_file: Mapping[str, str], computed: frozenset[str]) -> None:
+    """Raise `UserError` where the user sets a variable that is computed for each environment.
+
+    Args:
+        scenario: What to run, with the variables of the matrix.
+        from_file: What its env file says.
+        computed: The names that are computed.
+    """
     problem = "is computed for each environment and cannot be set"
     for name in scenario.entry.env_vars:
         if name in computed:
@@ -180,13 +189,15 @@ def environment_paths(scenario: Scenario, root: Path) -> Paths:
     )
 
 
-def _urls(scheme: str, host: str, ports: PortBlock) -> Urls:
+def _urls(scheme: str, host: str, ports: PortBlock, auth_path: str) -> Urls:
+    gateway = f"{scheme}://{host}:{ports.gateway_https}"
     return Urls(
-        gateway=f"{scheme}://{host}:{ports.gateway_https}",
+        gateway=gateway,
         gateway_http=f"http://{host}:{ports.gateway_http}",
         agent_metrics=f"http://{host}:{ports.agent_metrics}",
         database=f"http://{host}:{ports.database}",
         s3=f"http://{host}:{ports.s3}",
+        authentication=gateway + auth_path,
     )
 
 

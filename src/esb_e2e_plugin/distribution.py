@@ -38,7 +38,7 @@ class ControllerSide:
         self._channels: list[Any] = []
         self._lock = threading.Lock()
         self._queue: Any = None
-        self.used_by_item: Sequence[str | None] = ()
+        self._used_by_item: dict[str, Sequence[str | None]] = {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -47,7 +47,12 @@ class ControllerSide:
         node.workerinput[WORKERINPUT] = {**self._facts, "channel": channel}
         with self._lock:
             self._channels.append(channel)
-        channel.setcallback(lambda message: self._receive(channel, message))
+        worker = node.gateway.id
+        channel.setcallback(lambda message: self._receive(worker, channel, message))
+
+    def used_by_item(self, node: Any) -> Sequence[str | None]:
+        """Return the profile of each item that a worker has collected, by its index."""
+        return self._used_by_item.get(node.gateway.id, ())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -73,10 +78,10 @@ class ControllerSide:
         for channel in channels:
             self._send(channel, message)
 
-    def _receive(self, channel: Any, message: tuple[Any, ...]) -> None:
+    def _receive(self, worker: str, channel: Any, message: tuple[Any, ...]) -> None:
         kind, *rest = message
         if kind == "plan":
-            environments, self.used_by_item = rest
+            environments, self._used_by_item[worker] = rest
             self._owner.request(environments)
             for profile in self._owner.profiles:
                 self._send(channel, self._state(profile))

@@ -24,13 +24,14 @@ class Ports:
 
 @dataclass(frozen=True)
 class Urls:
-    """Base URLs of an environment's services, without a trailing slash."""
+    """Base URLs of an environment's services, without a trailing slash; where a token comes from, whole."""
 
     gateway: str
     gateway_http: str
     agent_metrics: str
     database: str
     s3: str
+    authentication: str
 
 
 @dataclass(frozen=True)

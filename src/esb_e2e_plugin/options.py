@@ -125,6 +125,14 @@ def profiles_named(config: pytest.Config, environ: Mapping[str, str]) -> tuple[s
     return names_in(value, PROFILE.flag if source == COMMAND_LINE else source)
 
 
+def names_instance(config: pytest.Config, environ: Mapping[str, str]) -> bool:
+    """Tell whether `ESB_ENV` may name an entry of a matrix: where there is none, it means something else."""
+    if ENVIRONMENT_VARIABLE not in environ:
+        return False
+    named = any(find(config, environ, option)[0] for option in OPTIONS if option.name in ("matrix", "root"))
+    return named or (config.rootpath / MATRIX_LOCATION).is_file()
+
+
 def needs_profile(config: pytest.Config) -> bool:
     """Tell whether the command line holds an option that says nothing without an environment."""
     option = config.option

@@ -44,7 +44,7 @@ _DESELECTED = "esb_deselected"
 _MARKERS = (
     "esb_env(name, ...): run the test only in these environments of the matrix",
     "esb_mode(mode, ...): run the test only in environments of these modes: process, docker, containerd",
-    "esb_exclusive: the test disturbs others, and takes its environment alone",
+    "esb_exclusive: the test disturbs others in its environment (not yet scheduled alone)",
 )
 
 
@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
     with _usage_errors():
         if (
             options.profiles_named(config, os.environ)
-            or options.ENVIRONMENT_VARIABLE in os.environ
+            or options.names_instance(config, os.environ)
             or hasattr(config, "workerinput")
             or _distributes(config)
             or options.needs_profile(config)

@@ -1,5 +1,6 @@
 """Everything that can be known to be wrong before anything is started."""
 
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 from artifactctl import secrets
 from artifactctl.errors import ArtifactError
 from artifactctl.manifest import load_manifest
-from esb_e2e_plugin.context import build_context, environment_paths
+from esb_e2e_plugin.context import build_context, environment_paths, refuse_computed
 from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.errors import UserError
+from esb_e2e_plugin.lifecycle import stack
 from esb_e2e_plugin.lifecycle.process import check_platform, check_services
 from esb_e2e_plugin.planner import Plan, Scenario
 from esb_e2e_plugin.ports import PortBlock
@@ -38,6 +40,7 @@ def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
     for scenario in plan.scenarios:
         _check_mode(scenario)
         _check_secrets(scenario)
+        _check_address(scenario)
         _check_variables(scenario, plan.root, environ)
         if settings.test_only:
             _check_running(scenario, plan.root)
@@ -82,17 +85,36 @@ def _check_secrets(scenario: Scenario) -> None:
 
 def _check_variables(scenario: Scenario, root: Path, environ: Mapping[str, str]) -> None:
     entry = scenario.entry
-    build_context(
+    from_file = read_env_file(entry.env_file) if entry.env_file is not None else {}
+    context = build_context(
         scenario,
         root=root,
         run_id="",
         ports=PortBlock(1, entry.bind_address),
         host_env=environ,
-        env_file_values=read_env_file(entry.env_file) if entry.env_file is not None else {},
+        env_file_values=from_file,
         credentials=Credentials.random(),
         git_sha=None,
         ci=False,
     )
+    if entry.mode == "process":
+        refuse_computed(scenario, from_file, stack.computed_names(context))
+
+
+def _check_address(scenario: Scenario) -> None:
+    entry = scenario.entry
+    if entry.mode != "process":
+        return  # the address is one of the engine's host
+    family = socket.AF_INET6 if ":" in entry.bind_address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((entry.bind_address, 0))
+    except OSError as error:
+        raise entry.error(
+            "bind_address",
+            f"{entry.bind_address} cannot be bound: {error.strerror or error}",
+            expected="an address of this host",
+        ) from error
 
 
 def _check_running(scenario: Scenario, root: Path) -> None:

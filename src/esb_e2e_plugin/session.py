@@ -105,10 +105,10 @@ class OwnerSession:
         return True
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Learn from a worker which test runs in which environment."""
         if not self._profile_of:
-            self._expect(ids, self._controller.used_by_item)
+            self._expect(ids, self._controller.used_by_item(node))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Record that a test begins."""
@@ -145,8 +145,8 @@ class OwnerSession:
     @pytest.hookimpl(trylast=True)  # all xdist workers are gone by then
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Remove the environments, and let a failed one fail the run."""
-        if session.exitstatus == pytest.ExitCode.INTERRUPTED:
-            self._owner.cancel()
+        if session.exitstatus == pytest.ExitCode.INTERRUPTED or session.shouldfail or session.shouldstop:
+            self._owner.cancel()  # nobody waits any more for what is still coming up
         self._clean_up(session)
         results = {name: outcome.ok for name, outcome in self._owner.outcomes().items()}
         self._config.stash[RESULTS] = results

@@ -22,7 +22,7 @@ def environment(config: Path | None) -> Environment:
         project="esb-one",
         run_id="run-1",
         ports=Ports(*range(1, 9)),
-        urls=Urls("https://g", "http://g", "http://a", "http://d", "http://s"),
+        urls=Urls("https://g", "http://g", "http://a", "http://d", "http://s", "https://g/auth"),
         paths=dataclasses.replace(Paths(**places), config=config),
         credentials=Credentials.random(),
     )

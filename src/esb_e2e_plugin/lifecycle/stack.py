@@ -5,7 +5,7 @@ Pure: a `RunContext` in, data out. What each variable means is fixed by the serv
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,6 +48,13 @@ def provisioner(context: RunContext) -> Command:
     """Return the one-shot command that creates tables and buckets."""
     variables = {"CONFIG_DIR": str(config_folder(context)), **_aws(context)}
     return _command(context, PROVISIONER, "provisioner", variables)
+
+
+def computed_names(context: RunContext) -> frozenset[str]:
+    """Return the variables that are made for the services themselves; a user's value would be lost."""
+    bare = replace(context, environment={})
+    commands = [*(service.command for service in services(bare)), provisioner(bare)]
+    return frozenset(name for command in commands for name in command.environment)
 
 
 def gateway_health(environment: RunContext | Environment) -> HealthCheck:
