@@ -118,3 +118,13 @@ def test_a_module_that_cannot_be_collected_starts_nothing(shop: Project) -> None
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "No module named 'nowhere'" in output(result)
     assert shop.files() == before
+
+
+def test_a_variable_of_that_name_means_nothing_where_there_is_no_matrix(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ESB_ENV may belong to somebody else's tool."""
+    monkeypatch.setenv("ESB_ENV", "not a name")
+    pytester.makepyfile("def test_plain(): pass")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1)

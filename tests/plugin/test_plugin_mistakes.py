@@ -123,6 +123,21 @@ MISTAKES = {
         (".env: ESB_PROJECT: is computed", "remove it"),
         file("e2e/environments/one-local/.env", "ESB_PROJECT=mine\n"),
     ),
+    "variable of the services in the env file": Mistake(
+        (".env: CONFIG_DIR: is computed", "remove it"),
+        file("e2e/environments/one-local/.env", "CONFIG_DIR=/nowhere\n"),
+    ),
+    "address of another host": Mistake(
+        ("one-local: bind_address: 192.0.2.1 cannot be bound", "expected an address of this host"),
+        in_matrix("  suites:", "  bind_address: 192.0.2.1\n  suites:"),
+    ),
+    "name that no instance can have": Mistake(
+        ("environment ESB_ENV: 'a b' is no name for an environment",), variables=(("ESB_ENV", "a b"),)
+    ),
+    "two names for an instance": Mistake(
+        ("--esb-env (command line)", "--esb-suffix (command line)", "give one of them"),
+        args=(*ONE, "--esb-env", "a", "--esb-suffix", "b"),
+    ),
     "weak key in the env file": Mistake(
         ("JWT_SECRET_KEY: is too short", "32"),
         file("e2e/environments/one-local/.env", "JWT_SECRET_KEY=short\n"),
