@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -36,6 +36,7 @@ VERSION: Final = 1
 
 _HIDDEN = "***"
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]")
+_SHORTEST_ENCODED = 6
 _SHORTEST_SECRET = 4  # anything shorter would blacken ordinary words
 
 
@@ -56,11 +57,9 @@ class Redactor:
         for secret in secrets:
             if len(secret) < _SHORTEST_SECRET:
                 continue
-            encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
-            urlsafe = base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")
-            escaped = json.dumps(secret)[1:-1]
+            escaped = {json.dumps(secret, ensure_ascii=plain)[1:-1] for plain in (True, False)}
             quoted = {quote(secret), quote(secret, safe=""), quote_plus(secret)}  # `/` as in a path, or not
-            self._forms |= {secret, encoded, urlsafe, escaped, *quoted}
+            self._forms |= {secret, *escaped, *quoted, *_in_base64(secret.encode())}
         if self._forms:
             longest_first = sorted(self._forms, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
@@ -68,6 +67,19 @@ class Redactor:
     def __call__(self, text: str) -> str:
         """Return `text` with every known secret hidden."""
         return self._pattern.sub(_HIDDEN, text) if self._pattern else text
+
+
+def _in_base64(secret: bytes) -> Iterator[str]:
+    """Yield how `secret` looks in base64, alone and inside of something longer, as `user:secret` is."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(secret).decode().rstrip("=")
+        for before in range(3):
+            # Characters at both ends also carry bits of the neighbours: what they are cannot be known.
+            first, unknown = -(-before * 4 // 3), (before + len(secret)) % 3
+            text = encode(bytes(before) + secret).decode().rstrip("=")
+            inner = text[first : -1 if unknown else None]
+            if len(inner) >= _SHORTEST_ENCODED:
+                yield inner
 
 
 class Journal:

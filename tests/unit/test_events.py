@@ -38,6 +38,20 @@ def test_a_secret_is_hidden_in_every_form_that_it_is_written_in(secret: str) -> 
         assert redact(f"before {form} after").startswith("before ***")
 
 
+@pytest.mark.parametrize("user", ["u", "us", "use"])
+def test_a_secret_is_hidden_inside_of_something_longer_in_base64(user: str) -> None:
+    """Basic authentication encodes `user:secret`: wherever it begins, hardly a character is left."""
+    redact = Redactor()
+    redact.add(["correct-horse-battery"])
+    encoded = base64.b64encode(f"{user}:correct-horse-battery:end".encode()).decode()
+    shown = redact(f"Authorization: Basic {encoded}")
+    before, hidden, after = shown.partition("***")
+    assert hidden
+    assert b"correct-horse"[3:] not in base64.b64decode(before.rpartition(" ")[2] + "====")
+    assert len(before.rpartition(" ")[2]) <= len(base64.b64encode(f"{user}:".encode())) + 1
+    assert len(after) <= len(base64.b64encode(b"y:end")) + 1
+
+
 def test_the_longest_secret_wins_where_one_holds_another() -> None:
     """No rest of a longer secret is shown because a shorter one is a part of it."""
     redact = Redactor()
