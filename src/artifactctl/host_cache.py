@@ -72,7 +72,9 @@ class HostCache:
             return entry
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = Path(tempfile.mkdtemp(prefix=f".{key[:8]}-", dir=entry.parent))
+            for left in entry.parent.glob(f".{key}-*"):  # by a process that was killed: the lock is ours
+                shutil.rmtree(left, ignore_errors=True)
+            unfinished = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=entry.parent))
         except OSError as error:
             raise self._unusable(error) from error
         try:
