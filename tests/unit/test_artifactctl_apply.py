@@ -161,6 +161,17 @@ def test_files_that_no_apply_wrote_are_never_touched(project: Project, tmp_path:
     assert _contents(out) == {"a.txt": b"mine", "notes.txt": b"mine"}
 
 
+def test_an_artifact_root_is_no_place_for_output(project: Project) -> None:
+    """Artifacts are never written to, also not through a folder that is not there yet."""
+    manifest = project()
+    root = manifest.parent / "root"
+    before = _contents(root)
+    with pytest.raises(ArtifactError, match=r"lies inside the artifact root .*; name a folder outside"):
+        applier.apply(manifest, root / "deep" / "out")
+    assert _contents(root) == before
+    assert not (root / "deep").exists()
+
+
 def test_remove_takes_away_what_apply_wrote_and_leaves_the_rest(project: Project, tmp_path: Path) -> None:
     """Foreign files and their folders stay; without any, the folder itself goes."""
     out = tmp_path / "out"
