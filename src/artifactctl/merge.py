@@ -1,6 +1,5 @@
 """Merging the runtime config of a manifest's entries: order decides, nothing is a conflict."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any, Final, TypeVar
 import yaml
 
 from artifactctl import output, runtime_config
-from artifactctl.errors import ArtifactError
 from artifactctl.fields import Field
 from artifactctl.manifest import Manifest, load_manifest
 from artifactctl.runtime_config import (
@@ -71,7 +69,7 @@ def merge_manifest(
         ArtifactError: something is wrong with the config or `out`, which is then untouched.
     """
     output.check(out)
-    _check_outside(manifest, out)
+    output.check_outside(out, [entry.artifact_root for entry in manifest.artifacts])
     entries = [
         runtime_config.read(entry.runtime_config_dir, entry.artifact_root) for entry in manifest.artifacts
     ]
@@ -91,18 +89,6 @@ def merge_manifest(
         changed=changed,
         warnings=merged.warnings,
     )
-
-
-def _check_outside(manifest: Manifest, out: Path) -> None:
-    """Refuse an output folder inside an artifact root: artifacts are never written to."""
-    real = Path(os.path.realpath(out))
-    for entry in manifest.artifacts:
-        if real.is_relative_to(os.path.realpath(entry.artifact_root)):
-            raise ArtifactError(
-                f"lies inside the artifact root {entry.artifact_root}",
-                path=out,
-                remedy="name a folder outside of every artifact root",
-            )
 
 
 def _merged(

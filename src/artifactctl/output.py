@@ -16,7 +16,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -57,6 +57,23 @@ def check(out: Path) -> None:
         generations = out / GENERATIONS
         if generations.is_symlink() or (generations.exists() and not generations.is_dir()):
             raise ArtifactError("is not a folder that an apply made", path=generations, remedy="remove it")
+
+
+def check_outside(out: Path, artifact_roots: Iterable[Path]) -> None:
+    """Check that `out` lies in no artifact root: artifacts are never written to.
+
+    Raises:
+        ArtifactError: it does; names the root.
+    """
+    with _told(out):
+        real = Path(os.path.realpath(out))
+        for root in artifact_roots:
+            if real.is_relative_to(os.path.realpath(root)):
+                raise ArtifactError(
+                    f"lies inside the artifact root {root}",
+                    path=out,
+                    remedy="name a folder outside of every artifact root",
+                )
 
 
 @contextlib.contextmanager
