@@ -279,6 +279,10 @@ class DockerDriver:
     def _variables(self, context: RunContext) -> dict[str, str]:
         return for_commands(context.environment, self._scenario.entry.docker_context)
 
+    def close(self) -> None:
+        """Close the connections to the engine."""
+        self._engine.close()
+
     def _start(self, model: Mapping[str, Any], compose: Compose, deadline: Deadline) -> None:
         long_running = self._containers.long_running()
         ordered = any(

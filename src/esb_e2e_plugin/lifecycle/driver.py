@@ -59,3 +59,6 @@ class Driver(Protocol):
 
     def let_go(self) -> None:
         """Leave everything running and stop watching it."""
+
+    def close(self) -> None:
+        """Give back what the driver itself holds, such as connections; it is not used any more."""

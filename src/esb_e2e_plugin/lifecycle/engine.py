@@ -166,15 +166,6 @@ class Engine:
             found: dict[str, Any] = self._api.inspect_container(container)
         return found
 
-    def image_label(self, image: str, label: str) -> str | None:
-        """Return a label of an image; None where there is no such image or label."""
-        try:
-            labels = self._api.inspect_image(image)["Config"].get("Labels") or {}
-        except NotFound:
-            return None
-        found: str | None = labels.get(label)
-        return found
-
     def image_user(self, image: str) -> tuple[int, int]:
         """Return uid and gid that an image runs as, where it names them as numbers; else root's."""
         user = self._api.inspect_image(image)["Config"].get("User") or "0"

@@ -129,6 +129,9 @@ class ProcessDriver:
         """Leave everything running."""
         self._supervisor.let_go()
 
+    def close(self) -> None:
+        """Do nothing: processes are all that there was."""
+
     def _ended(self, ended: Exit, ports: tuple[int, ...]) -> StepError:
         if ended.status == _ADDRESS_IN_USE:
             listed = " or ".join(map(str, ports))

@@ -335,7 +335,10 @@ class EnvironmentRunner:
         self.journal.event("env.finished", ok=self._failure is None)
         self.journal.event("run.finished")
         self.journal.close()
-        self._lock.release()
+        try:
+            self._driver.close()
+        finally:
+            self._lock.release()
 
 
 def _make_folders(paths: Paths) -> None:
