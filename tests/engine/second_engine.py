@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,6 +130,7 @@ class SecondEngine:
                 self._process.wait(_COMMAND_SECONDS)
         self.kill()
         _unmount_below(self.folder)
+        shutil.rmtree(self.folder / "data")  # gigabytes, where pytest keeps the folders of its last runs
 
     def _answers(self) -> bool:
         assert self._process is not None
