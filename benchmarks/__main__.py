@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import artifactctl, bring_up, collection, echo, idle
+from benchmarks import artifactctl, bring_up, collection, docker, echo, idle
 from benchmarks.measuring import table
 
 BENCHMARKS = {
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "collection": collection,
     "idle": idle,
     "artifactctl": artifactctl,
+    "docker": docker,
 }
 
 

@@ -249,9 +249,8 @@ class Owner:
                 return
             slot.cleanup_failure = runner.clean_up()
         except Exception as error:  # noqa: BLE001  a failed clean-up is reported, never a crash
-            slot.cleanup_failure = Failure(
-                slot.scenario.name, "cleanup", f"{type(error).__name__}: {error}", "the next run removes it"
-            )
+            cause = error.message if isinstance(error, EsbError) else f"{type(error).__name__}: {error}"
+            slot.cleanup_failure = Failure(slot.scenario.name, "cleanup", cause, "the next run removes it")
         if slot.cleanup_failure is not None and not slot.tail:
             slot.tail = tuple(runner.journal.tail(settings.log_lines))
 

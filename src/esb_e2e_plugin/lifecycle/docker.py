@@ -97,10 +97,6 @@ class DockerDriver:
 
     def up(self, context: RunContext, deadline: Deadline) -> None:
         """Build what is missing, create everything, fill the volumes, start, and wait until all is well."""
-        with self._diagnosed():
-            self._up(context, deadline)
-
-    def _up(self, context: RunContext, deadline: Deadline) -> None:
         pair = self._subnets.lease(
             self._key,
             environment=context.name,
@@ -212,8 +208,7 @@ class DockerDriver:
         follower.join(deadline.remaining())
         self._supervisor.follow()
         if code != 0:
-            with self._diagnosed():
-                raise self._failed(_PROVISIONER, f"{_PROVISIONER} exited with status {code}")
+            raise self._failed(_PROVISIONER, f"{_PROVISIONER} exited with status {code}")
 
     def gateway_health(self, environment: RunContext | Environment) -> HealthCheck:
         """Return how to ask the front door."""
@@ -228,7 +223,6 @@ class DockerDriver:
         for event in self._listening().next(timeout):
             error = self._unexpected(event)
             if error is not None:
-                self.diagnose()
                 return error
         return None
 
@@ -398,17 +392,6 @@ class DockerDriver:
         if self._events is None:
             self._events = self._engine.listen(self._project)
         return self._events
-
-    @contextmanager
-    def _diagnosed(self) -> Iterator[None]:
-        """Write down how every container is where something fails, before anything is removed."""
-        try:
-            yield
-        except (PortTakenError, CancelledError):
-            raise
-        except StepError:
-            self.diagnose()
-            raise
 
     @contextmanager
     def _commands(self, environment: Mapping[str, str], deadline: Deadline) -> Iterator[Commands]:

@@ -175,6 +175,7 @@ class EnvironmentRunner:
         redact = self.journal.redact
         cause = " ".join(redact(cause).split())
         failure = Failure(self._scenario.name, self.phase, cause, redact(remedy), service, lines)
+        self._driver.diagnose()
         self.finish_phase(cause)
         self.journal.say(f"{self.phase}: FAILED: {cause}")
         if not self._attached:
