@@ -67,7 +67,19 @@ install_packages() {
     apt install --no-install-recommends --yes "${names[@]}" "${HELPERS[@]}"
 }
 
+forget_killed() {
+    # A killed engine leaves its pid behind; a zombie, or whoever got that pid since, would keep a new one from starting.
+    local file=$1 name=$2 pid
+    [[ -r $file ]] || return 0
+    pid=$(<"$file")
+    if [[ $(cat "/proc/$pid/comm" 2>/dev/null) != "$name" ]] || grep -q '^State:[[:space:]]*Z' "/proc/$pid/status"; then
+        rm -f "$file"
+    fi
+}
+
 start() {
+    forget_killed /var/run/docker.pid dockerd
+    forget_killed /var/run/docker/containerd/containerd.pid containerd
     # An own session and no inherited lock: it outlives this script, and the lock does not outlive us.
     setsid dockerd --host unix:///var/run/docker.sock >>"$OUTPUT" 2>&1 </dev/null 9>&- &
     local pid=$! deadline=$((SECONDS + START_SECONDS))
