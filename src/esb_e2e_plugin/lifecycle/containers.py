@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from esb_e2e_plugin.lifecycle.archive import archive_of
 from esb_e2e_plugin.lifecycle.compose import DEPLOY_PROFILE
-from esb_e2e_plugin.lifecycle.engine import Engine, archive_of
+from esb_e2e_plugin.lifecycle.engine import Engine
+from esb_e2e_plugin.lifecycle.engine_events import SERVICE_LABEL
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Containers:
         self._by_service = {}
         for found in self._engine.containers(self._project):
             facts = self._engine.inspect(found["Id"])
-            service = facts["Config"]["Labels"].get("com.docker.compose.service", "")
+            service = facts["Config"]["Labels"].get(SERVICE_LABEL, "")
             profiles = model["services"].get(service, {}).get("profiles") or ()
             self._by_service[service] = Container(
                 id=found["Id"],

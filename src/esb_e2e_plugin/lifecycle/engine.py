@@ -1,75 +1,30 @@
-"""The container engine of an environment, through its API: labels, events, logs, files in volumes."""
+"""The container engine of an environment, through its API."""
 
-import io
 import math
-import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from ipaddress import IPv4Network
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import requests
+import urllib3
 from docker.errors import APIError, DockerException, NotFound
 
-from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.endpoint import connect
+from esb_e2e_plugin.lifecycle.engine_errors import engine_errors
+from esb_e2e_plugin.lifecycle.engine_events import EventStream
 
 PROJECT_LABEL = "com.esb.project"
-SERVICE_LABEL = "com.docker.compose.service"
-KIND_LABEL = "com.esb.kind"
 
 _API_SECONDS = 60
 _PARALLEL = 8
 _ROUNDS = 5
 _SETTLE_POLL_SECONDS = 0.05
-_NOT_ANSWERING = "start it (make engine), or name another one with docker_context or DOCKER_HOST"
-
-
-@dataclass(frozen=True)
-class ContainerEvent:
-    """Something that happened to a container of the environment.
-
-    Attributes:
-        container: its id.
-        service: its compose service, or the worker's name for a function worker.
-        worker: whether it is a function worker.
-        action: `start`, `die`, `oom`, `health_status: healthy`, …
-        exit_code: of a container that died.
-    """
-
-    container: str
-    service: str
-    worker: bool
-    action: str
-    exit_code: int | None = None
-
-
-@contextmanager
-def engine_errors(doing: str) -> Iterator[None]:
-    """Turn what docker-py raises into a `StepError` that says what was going on."""
-    try:
-        yield
-    except APIError as error:
-        raise StepError(f"{doing}: {error.explanation or error}") from error
-    except (DockerException, requests.RequestException) as error:
-        reason = _reason(error)
-        raise StepError(f"{doing}: the engine does not answer: {reason}", remedy=_NOT_ANSWERING) from error
-
-
-def _reason(error: BaseException) -> str:
-    """Return what the operating system said, from below what was made of it, or all of it."""
-    below: BaseException | None = error
-    while below is not None:
-        if isinstance(below, OSError) and below.strerror:
-            return below.strerror
-        below = below.__cause__ or below.__context__
-    return str(error)
+_LOG_ERRORS = (OSError, DockerException, requests.RequestException, urllib3.exceptions.HTTPError)
 
 
 class Engine:
@@ -157,7 +112,7 @@ class Engine:
 
     def start_all(self, containers: Iterable[str]) -> None:
         """Start containers, all at once."""
-        with ThreadPoolExecutor(_PARALLEL) as pool:
+        with engine_errors("starting a container"), ThreadPoolExecutor(_PARALLEL) as pool:
             list(pool.map(self._api.start, containers))
 
     def inspect(self, container: str) -> dict[str, Any]:
@@ -168,7 +123,8 @@ class Engine:
 
     def image_user(self, image: str) -> tuple[int, int]:
         """Return uid and gid that an image runs as, where it names them as numbers; else root's."""
-        user = self._api.inspect_image(image)["Config"].get("User") or "0"
+        with engine_errors("inspecting an image"):
+            user = self._api.inspect_image(image)["Config"].get("User") or "0"
         uid, _, gid = user.partition(":")
         return (int(uid), int(gid) if gid.isdecimal() else int(uid)) if uid.isdecimal() else (0, 0)
 
@@ -187,10 +143,16 @@ class Engine:
 
     def wait(self, container: str, timeout: float) -> int | None:
         """Wait for the end of a container and return its exit code; None when the time is up."""
-        try:
-            return int(self._api.wait(container, timeout=math.ceil(timeout))["StatusCode"])
-        except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
-            return None
+        with engine_errors("waiting for a container"):
+            try:
+                return int(self._api.wait(container, timeout=math.ceil(timeout))["StatusCode"])
+            except requests.ReadTimeout:
+                return None
+            except requests.ConnectionError as error:
+                # What comes late in the middle of an answer is no ReadTimeout to requests.
+                if error.args and isinstance(error.args[0], urllib3.exceptions.ReadTimeoutError):
+                    return None
+                raise
 
     def _remove_container(self, container: str) -> None:
         _ignoring_absence(lambda: self._api.remove_container(container, force=True, v=True))
@@ -217,7 +179,7 @@ class Engine:
             *(f"volume {name} (docker volume rm {name})" for name in volumes),
         ]
 
-    def listen(self, project: str) -> "EventStream":
+    def listen(self, project: str) -> EventStream:
         """Start to listen to what happens to an environment's containers."""
         with engine_errors("listening to the engine's events"):
             stream = self._api.events(
@@ -229,7 +191,7 @@ class Engine:
         """Copy everything that a container writes into a file, in a thread that ends with the container."""
 
         def copy() -> None:
-            with suppress(DockerException, requests.RequestException, OSError), path.open("wb") as file:
+            with suppress(*_LOG_ERRORS), path.open("wb") as file:
                 for chunk in self._api.logs(container, stream=True, follow=True):
                     file.write(chunk)
                     file.flush()
@@ -237,95 +199,6 @@ class Engine:
         thread = threading.Thread(target=copy, name=f"esb-log-{path.stem}", daemon=True)
         thread.start()
         return thread
-
-
-class EventStream:
-    """The engine's events of one environment, read in a thread."""
-
-    def __init__(self, stream: Any) -> None:
-        """Read from docker-py's `stream`."""
-        self._stream = stream
-        self._queue: SimpleQueue[ContainerEvent | None] = SimpleQueue()
-        self._ended = False
-        threading.Thread(target=self._read, name="esb-events", daemon=True).start()
-
-    def next(self, timeout: float) -> list[ContainerEvent]:
-        """Wait up to `timeout` seconds for an event, and return all that have come.
-
-        Raises:
-            StepError: the engine has gone away.
-        """
-        events: list[ContainerEvent] = []
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                event = self._queue.get(timeout=0.0 if events else max(0.0, deadline - time.monotonic()))
-            except Exception:  # noqa: BLE001  SimpleQueue raises _queue.Empty, which has no public name here
-                return events
-            if event is None:
-                if self._ended:
-                    return events
-                raise StepError("the container engine has gone away", remedy=_NOT_ANSWERING)
-            events.append(event)
-
-    def close(self) -> None:
-        """Stop to listen."""
-        self._ended = True
-        with suppress(Exception):
-            self._stream.close()
-
-    def _read(self) -> None:
-        with suppress(Exception):
-            for event in self._stream:
-                attributes = event["Actor"]["Attributes"]
-                worker = attributes.get(KIND_LABEL) == "function"
-                code = attributes.get("exitCode")
-                self._queue.put(
-                    ContainerEvent(
-                        container=event["Actor"]["ID"],
-                        service=attributes["name"]
-                        if worker
-                        else attributes.get(SERVICE_LABEL, attributes["name"]),
-                        worker=worker,
-                        action=event["Action"],
-                        exit_code=int(code) if code is not None else None,
-                    )
-                )
-        self._queue.put(None)
-
-
-def archive_of(files: Mapping[str, bytes | str], *, uid: int, gid: int, mode: int = 0o400) -> bytes:
-    """Return a tar archive.
-
-    Args:
-        files: content by name; a text is the target of a link.
-        uid: owner of everything in it.
-        gid: group of everything in it.
-        mode: permissions of the files.
-    """
-    buffer = io.BytesIO()
-    folders: set[str] = set()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in files.items():
-            for folder in reversed([str(parent) for parent in Path(name).parents if str(parent) != "."]):
-                if folder not in folders:
-                    folders.add(folder)
-                    archive.addfile(_member(folder, uid, gid, 0o755, tarfile.DIRTYPE))
-            if isinstance(content, str):
-                member = _member(name, uid, gid, 0o777, tarfile.SYMTYPE)
-                member.linkname = content
-                archive.addfile(member)
-            else:
-                member = _member(name, uid, gid, mode, tarfile.REGTYPE)
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def _member(name: str, uid: int, gid: int, mode: int, kind: bytes) -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.uid, member.gid, member.mode, member.type, member.mtime = uid, gid, mode, kind, int(time.time())
-    return member
 
 
 def _labelled(project: str) -> dict[str, str]:

@@ -1,0 +1,191 @@
+"""The containers of an environment under watch: until all are well, and that none ends or turns unhealthy."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from esb_e2e_plugin.events import Journal, tail
+from esb_e2e_plugin.failure import CancelledError, StepError
+from esb_e2e_plugin.lifecycle.containers import Container, Containers
+from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.engine import Engine
+from esb_e2e_plugin.lifecycle.engine_events import ContainerEvent, EventStream
+from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
+from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS
+
+_CHECKS_SHOWN = 3
+
+
+class ContainerWatch:
+    """Follows what the engine tells about an environment's containers and what they write."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        project: str,
+        containers: Containers,
+        *,
+        front_door: str,
+        logs: Path,
+        journal: Journal,
+    ) -> None:
+        """Watch nothing yet.
+
+        Args:
+            engine: where the containers live.
+            project: the compose project.
+            containers: those of the environment.
+            front_door: the service that it is reached by.
+            logs: folder of the log files.
+            journal: the environment's log and events.
+        """
+        self._engine = engine
+        self._project = project
+        self._containers = containers
+        self._front_door = front_door
+        self._logs = logs
+        self._journal = journal
+        self._events: EventStream | None = None
+
+    def begin(self) -> None:
+        """Listen to the engine."""
+        self.end()
+        self._events = self._engine.listen(self._project)
+
+    def end(self) -> None:
+        """Stop to listen."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+    def follow(self, services: Mapping[str, str]) -> None:
+        """Copy what containers write into the log files, until they end.
+
+        Args:
+            services: ids of the containers by their services.
+        """
+        for service, container in services.items():
+            self._engine.follow(container, self.log_of(service))
+
+    def log_of(self, service: str) -> Path:
+        """Return the file that a service's output is copied to."""
+        return self._logs / f"{service}.log"
+
+    def next(self, timeout: float) -> StepError | None:
+        """Wait up to `timeout` seconds for a service to end or to turn unhealthy."""
+        for event in self._listening().next(timeout):
+            error = self._unexpected(event)
+            if error is not None:
+                return error
+        return None
+
+    def wait_until_well(
+        self, check: HealthCheck, run_id: str, deadline: Deadline, follow: Callable[[], object]
+    ) -> None:
+        """Wait until every service is healthy and the front door answers.
+
+        Args:
+            check: how to ask the front door.
+            run_id: what it tells where it tells its run.
+            deadline: until when.
+            follow: called again and again, to show what the services write.
+
+        Raises:
+            StepError: a service ended or turned unhealthy, or the time is up.
+        """
+        pending = {c.service for c in self._containers.long_running() if c.has_health}
+        answer = None
+        while True:
+            for event in self._listening().next(POLL_SECONDS):
+                error = self._unexpected(event)
+                if error is not None:
+                    raise error
+                if event.action == "health_status: healthy" and event.service in pending:
+                    pending.discard(event.service)
+                    self._journal.event("service.state", service=event.service, state="healthy")
+            follow()
+            if not pending:
+                answer = probe(check)
+                if answer.ok and (answer.body or {}).get("run_id", run_id) == run_id:
+                    # Its event may not be here yet.
+                    if (error := self.ended_already()) is not None:
+                        raise error
+                    return
+            guilty = min(pending, default=self._front_door)
+            try:
+                deadline.check(f"{', '.join(sorted(pending)) or guilty} to become healthy")
+            except CancelledError:
+                raise
+            except StepError as error:
+                detail = f"; {check.url} answers {answer.detail}" if answer is not None else ""
+                raise self.failed(guilty, f"{error.message}{detail}", remedy=error.remedy) from None
+
+    def ended_already(self) -> StepError | None:
+        """Return the first service that is not running any more, or unhealthy, as an error."""
+        for container in self._containers.long_running():
+            state = self._engine.inspect(container.id)["State"]
+            if state["Status"] in ("exited", "dead"):
+                if (error := self._ended(container, state)) is not None:
+                    return error
+            elif (state.get("Health") or {}).get("Status") == "unhealthy":
+                return self.failed(container.service, f"{container.service} turned unhealthy")
+        return None
+
+    def failed(self, service: str, message: str, remedy: str | None = None) -> StepError:
+        """Return what happened to a service as an error that carries its last lines."""
+        self._journal.event("service.state", service=service, state="failed", what=message)
+        return StepError(
+            message,
+            remedy=remedy or "its last lines say why",
+            service=service,
+            lines=self.last_lines(service, GUILTY_LINES),
+        )
+
+    def last_lines(self, service: str, count: int) -> tuple[str, ...]:
+        """Return the last lines that a service's container wrote."""
+        container = self._containers.get(service)
+        lines = self._engine.tail(container.id, count) if container else tail(self.log_of(service), count)
+        return tuple(self._journal.redact(line) for line in lines)
+
+    def diagnose(self) -> None:
+        """Write state and health output of every container into the log."""
+        # An engine that has gone away is the cause already; it must not be hidden by another error.
+        with suppress(StepError):
+            for container in self._engine.containers(self._project):
+                name = container["Names"][0].lstrip("/")
+                self._journal.line("ps", f"{name}: {container['State']}: {container['Status']}")
+                health = (self._engine.inspect(container["Id"])["State"].get("Health") or {}).get("Log") or ()
+                for check in health[-_CHECKS_SHOWN:]:
+                    output = " ".join(str(check.get("Output", "")).split())
+                    self._journal.line("health", f"{name}: exit {check.get('ExitCode')}: {output}")
+
+    def _unexpected(self, event: ContainerEvent) -> StepError | None:
+        if event.worker:
+            if event.action == "start":
+                path = self._logs / "functions" / f"{event.service}.log"
+                path.parent.mkdir(exist_ok=True)
+                self._engine.follow(event.container, path)
+            return None
+        container = self._containers.get(event.service)
+        if container is None or container.deploy_only:
+            return None
+        if event.action == "health_status: unhealthy":
+            return self.failed(event.service, f"{event.service} turned unhealthy")
+        if event.action == "die":
+            state = self._engine.inspect(event.container)["State"]
+            return self._ended(container, {**state, "ExitCode": event.exit_code})
+        return None
+
+    def _ended(self, container: Container, state: Mapping[str, Any]) -> StepError | None:
+        service, code = container.service, state["ExitCode"]
+        if code == 0 and not container.has_health and service != self._front_door:
+            return None  # a one-shot service that has done its work
+        if state.get("OOMKilled"):
+            return self.failed(service, f"{service} was killed for exceeding its memory limit")
+        return self.failed(service, f"{service} exited with status {code}")
+
+    def _listening(self) -> EventStream:
+        if self._events is None:
+            self._events = self._engine.listen(self._project)
+        return self._events
