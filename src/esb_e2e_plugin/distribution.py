@@ -1,72 +1,155 @@
 """Environments and xdist: the controller owns them, workers ask for them through a private channel.
 
-Messages are plain tuples. A worker sends `("plan", environments, used_by_item)` before its collection is
-reported and `("need", profile)` when a test waits; the controller sends `("state", profile, data)`.
+Messages are plain tuples. A worker sends `("plan", Collected's fields)` before its collection is reported and
+`("need", profile)` when a test waits; the controller sends `("state", profile, data)`.
 """
 
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from esb_e2e_plugin.dispatcher import Work, units_of
+from esb_e2e_plugin.durations import Durations
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import EnvironmentFailedError, Failure
 from esb_e2e_plugin.keys import WORKERINPUT
 from esb_e2e_plugin.owner import Owner
 
+if TYPE_CHECKING:
+    from esb_e2e_plugin.scheduling import EnvironmentScheduling
+
 _WAKE_SECONDS = 0.5
 _GRACE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a worker has collected, beside the ids; plain data.
+
+    Attributes:
+        environments: the profiles that its tests use, in the order of their first use.
+        environment_of: for each test the index of its environment, or None where it needs none.
+        unit_of: for each test the number of its unit, or None for a unit of its own.
+        exclusive: the tests that take their environment alone.
+    """
+
+    environments: list[str]
+    environment_of: list[int | None]
+    unit_of: list[int | None]
+    exclusive: list[int]
+
+    def profiles(self) -> list[str | None]:
+        """Return the profile of each test; None where it needs none."""
+        return [None if index is None else self.environments[index] for index in self.environment_of]
 
 
 class ControllerSide:
     """xdist's hooks in the controller."""
 
-    def __init__(self, owner: Owner, facts: dict[str, Any], on_wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        owner: Owner,
+        durations: Durations,
+        facts: dict[str, Any],
+        drain: Callable[[], None],
+    ) -> None:
         """Serve workers from `owner`.
 
         Args:
+            config: the controller's configuration.
             owner: the run's environments.
+            durations: what earlier runs took.
             facts: plain data that every worker gets, such as the run id.
-            on_wake: called in the main thread after `wake`.
+            drain: called in the main thread after `wake`.
         """
+        self._config = config
         self._owner = owner
+        self._durations = durations
         self._facts = facts
-        self._on_wake = on_wake
+        self.drain = drain
+        self._scheduling: EnvironmentScheduling | None = None
         self._channels: list[Any] = []
         self._lock = threading.Lock()
         self._queue: Any = None
-        self._used_by_item: dict[str, Sequence[str | None]] = {}
+        self._collected: dict[str, Collected] = {}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Give a worker its channel before it starts."""
         channel = node.gateway.newchannel()
-        node.workerinput[WORKERINPUT] = {**self._facts, "channel": channel}
+        dist = self._config.getoption("dist")
+        node.workerinput[WORKERINPUT] = {**self._facts, "dist": dist, "channel": channel}
         with self._lock:
             self._channels.append(channel)
         worker = node.gateway.id
         channel.setcallback(lambda message: self._receive(worker, channel, message))
 
-    def used_by_item(self, node: Any) -> Sequence[str | None]:
-        """Return the profile of each item that a worker has collected, by its index."""
-        return self._used_by_item.get(node.gateway.id, ())
-
     @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
-        """Use a scheduler that a waiting test does not hold up; loadscope, loadfile and loadgroup stay."""
-        if config.getoption("dist") not in ("load", "worksteal"):
-            return None
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Any:
+        """Schedule by environment."""
         from esb_e2e_plugin.scheduling import EnvironmentScheduling
 
         session = config.pluginmanager.getplugin("dsession")
         self._queue = session.queue if session is not None else None
-        return EnvironmentScheduling(config, log, self._on_wake)
+        self._scheduling = EnvironmentScheduling(config, self)
+        return self._scheduling
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Let the scheduler know which tests a crash may have been in."""
+        if self._scheduling is not None:
+            self._scheduling.test_started(nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Let the scheduler know which tests no crash can have been in."""
+        if self._scheduling is not None:
+            self._scheduling.test_reported(report)
+
+    @property
+    def distributes(self) -> bool:
+        """Whether tests run in workers."""
+        return self._scheduling is not None
+
+    def profiles_of(self, node: Any) -> Sequence[str | None]:
+        """Return the profile of each test that a worker has collected, by its index."""
+        return self._collected[node.gateway.id].profiles()
+
+    def work_of(self, node: Any, ids: Sequence[str]) -> Work:
+        """Return what there is to run, as a worker has collected it."""
+        collected = self._collected[node.gateway.id]
+        keys = [
+            None if unit is None else (unit, collected.environment_of[i])
+            for i, unit in enumerate(collected.unit_of)
+        ]
+        option = self._config.option
+        return Work(
+            environments=collected.environments,
+            environment_of=collected.environment_of,
+            units=units_of(keys),
+            exclusive=frozenset(collected.exclusive),
+            seconds=self._durations.seconds(ids),
+            keep_order=bool(option.failedfirst or option.newfirst),
+            strict=bool(option.stepwise),
+        )
+
+    def is_open(self, profile: str) -> bool:
+        """Tell whether an environment's tests may go out."""
+        return self._owner.is_settled(profile)
+
+    def release(self, profile: str) -> None:
+        """Learn that nothing will use an environment any more."""
+        self._owner.release(profile)
 
     def wake(self) -> None:
-        """Let the controller's loop call `on_wake` soon; from any thread."""
+        """Let the controller's loop look at what has happened soon; from any thread."""
         if self._queue is not None:
             self._queue.put(("unscheduled", {"node": None, "indices": ()}))
 
@@ -81,12 +164,21 @@ class ControllerSide:
     def _receive(self, worker: str, channel: Any, message: tuple[Any, ...]) -> None:
         kind, *rest = message
         if kind == "plan":
-            environments, self._used_by_item[worker] = rest
-            self._owner.request(environments)
+            self._collected[worker] = collected = Collected(*rest)
+            self._owner.request(self._by_cost(collected))
             for profile in self._owner.profiles:
                 self._send(channel, self._state(profile))
         elif kind == "need":
             self._owner.request(rest)
+
+    def _by_cost(self, collected: Collected) -> list[str]:
+        """Return the environments that tests use, the most expensive one first."""
+        tests = Counter(collected.environment_of)
+        costs = {
+            profile: self._durations.cost(profile, self._owner.weight(profile), tests[index])
+            for index, profile in enumerate(collected.environments)
+        }
+        return sorted(collected.environments, key=lambda profile: -costs[profile])
 
     def _state(self, profile: str) -> tuple[Any, ...]:
         failure, environment = self._owner.failure(profile), self._owner.environment(profile)
@@ -117,14 +209,9 @@ class WorkerSide:
         self._finished = False
         channel.setcallback(self._receive, endmarker=None)
 
-    def announce(self, environments: Sequence[str], used_by_item: Sequence[str | None]) -> None:
-        """Tell the owner what was collected.
-
-        Args:
-            environments: profiles that at least one test needs, in the order in which they are used.
-            used_by_item: the profile of each item, by its index; None where it needs none.
-        """
-        self._channel.send(("plan", list(environments), list(used_by_item)))
+    def announce(self, collected: Collected) -> None:
+        """Tell the owner what was collected."""
+        self._channel.send(("plan", *astuple(collected)))
 
     def wait(self, name: str) -> Environment:
         """Ask the owner for an environment and return it when tests may use it.

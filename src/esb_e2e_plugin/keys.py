@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from esb_e2e_plugin.bringup import Bringup
     from esb_e2e_plugin.reporting.terminal import LiveTerminal
     from esb_e2e_plugin.selection import Selection
 
 BRINGUP: "pytest.StashKey[Bringup]" = pytest.StashKey()
+FINISH_ENVIRONMENT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
 SELECTION: "pytest.StashKey[Selection]" = pytest.StashKey()
 TERMINAL: "pytest.StashKey[LiveTerminal]" = pytest.StashKey()
 

@@ -149,6 +149,14 @@ class Owner:
         """Return an environment that tests may use, or None."""
         return self._slots[name].environment
 
+    def is_settled(self, name: str) -> bool:
+        """Tell whether an environment may be used, or never will be: who asks for it need not wait."""
+        return self._slots[name].status in (Status.READY, Status.FAILED, Status.GONE)
+
+    def weight(self, name: str) -> float:
+        """Return the matrix' first guess of what an environment costs."""
+        return self._slots[name].scenario.entry.weight
+
     def notify(self) -> None:
         """Wake whoever waits, to look at what has happened."""
         with self._changed:

@@ -1,50 +1,190 @@
-"""How tests are handed to xdist's workers when environments are in play."""
+"""How tests are handed to xdist's workers when environments are in play: `dispatcher`, as xdist sees it."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import WorkStealingScheduling
+from xdist.report import report_collection_diff
 from xdist.workermanage import WorkerController
 
+from esb_e2e_plugin.dispatcher import Dispatcher, Work
 
-class EnvironmentScheduling(WorkStealingScheduling):  # type: ignore[misc]  # xdist ships no types
-    """Work stealing, so that a test that waits for a minute holds up no other one.
 
-    It also is the way to wake the controller's loop from a thread: an `unscheduled` event without indices,
-    which no worker sends unless it was asked, is handed to `on_wake` in the main thread.
+class Environments(Protocol):
+    """What a scheduler asks of the controller's side."""
+
+    def work_of(self, node: WorkerController, ids: Sequence[str]) -> Work:
+        """Return what there is to run, as a worker has collected it."""
+
+    def is_open(self, profile: str) -> bool:
+        """Tell whether an environment's tests may go out."""
+
+    def release(self, profile: str) -> None:
+        """Learn that nothing will use an environment any more."""
+
+    def drain(self) -> None:
+        """Do what other threads leave to the main thread."""
+
+
+class EnvironmentScheduling:
+    """xdist's `Scheduling` protocol.
+
+    A worker holds a test back until it knows the next one. So each test is sent with a pause behind it, which
+    the worker is in until its next test is decided. See `pausing` for the worker's side.
     """
 
-    def __init__(self, config: pytest.Config, log: Producer, on_wake: Callable[[], None]) -> None:
-        """Schedule as `WorkStealingScheduling` does.
+    def __init__(self, config: pytest.Config, environments: Environments) -> None:
+        """Schedule the tests that the first worker will have collected.
 
         Args:
             config: the controller's configuration.
-            log: xdist's own log.
-            on_wake: called in the main thread for each event that `wake` has queued.
+            environments: when tests may use theirs.
         """
-        super().__init__(config, log)
-        self._on_wake = on_wake
+        self._config = config
+        self._environments = environments
+        self._nodes: dict[WorkerController, None] = {}
+        self._collector: WorkerController | None = None
+        self._collection: list[str] = []
+        self._dispatcher: Dispatcher | None = None
+        self._resting: set[WorkerController] = set()
+        self._used: set[str] = set()
+        self._active = False
 
-    def remove_pending_tests_from_node(self, node: WorkerController | None, indices: Sequence[int]) -> None:
-        """Take back what a worker gave up; an event without a worker is a call to wake up."""
-        if node is None:
-            self._on_wake()
-        else:
-            super().remove_pending_tests_from_node(node, indices)
+    @property
+    def nodes(self) -> list[WorkerController]:
+        """The workers that are ready to collect, or have collected."""
+        return list(self._nodes)
 
-    def check_schedule(self) -> None:
-        """Hand out work; with a worker that has just died, wait for its end to be told."""
-        with suppress(OSError):  # xdist tells the end next, and calls again without that worker
-            super().check_schedule()
+    @property
+    def collection_is_completed(self) -> bool:
+        """Whether there is something to schedule: the first collection decides."""
+        return self._dispatcher is not None
 
-    def _send_tests(self, node: WorkerController, num: int) -> None:
-        had = len(self.node2pending[node])
+    @property
+    def tests_finished(self) -> bool:
+        """Whether every test has been run."""
+        return self._dispatcher is not None and self._dispatcher.finished
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether scheduling has begun and not ended."""
+        return self._active and not self.tests_finished
+
+    def add_node(self, node: WorkerController) -> None:
+        """Learn of a worker that begins to collect."""
+        self._nodes[node] = None
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Count on a worker, if it has collected the same tests as the first one."""
+        if self._dispatcher is None:
+            self._collector, self._collection = node, list(collection)
+            self._dispatcher = Dispatcher(self._environments.work_of(node, collection))
+            self._used = self._dispatcher.used()
+        elif list(collection) != self._collection:
+            self._refuse(node, collection)
+            return
+        self._dispatcher.add_worker(node)
+
+    def schedule(self) -> None:
+        """Hand out tests to the workers that wait."""
+        self._active = True
+        self._hand_out()
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:  # noqa: ARG002  xdist's
+        """Learn that a worker is done with a test, or with a pause."""
+        if self._dispatcher is None:
+            return
+        if item_index < len(self._collection):
+            self._dispatcher.complete(node, item_index)
+            self._hand_out()
+        elif item_index == len(self._collection):
+            self._dispatcher.settle(node)
+            self._release()
+
+    def mark_test_pending(self, item: str) -> None:
+        """Run a test again, which a plugin wants to be run although its worker crashed."""
+        if self._dispatcher is not None:
+            self._dispatcher.requeue(self._collection.index(item))
+            self._hand_out()
+
+    def remove_pending_tests_from_node(self, node: WorkerController | None, indices: Sequence[int]) -> None:  # noqa: ARG002  xdist's
+        """Look at what other threads have done: no worker is ever asked for tests back."""
+        self._environments.drain()
+        self._hand_out()
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Forget a worker that has ended; return the test that it crashed in, or None.
+
+        Raises:
+            KeyError: it was never ready.
+        """
+        del self._nodes[node]
+        self._resting.discard(node)
+        if self._dispatcher is None or node not in self._dispatcher.workers:
+            return None
+        crashed = self._dispatcher.remove_worker(node)
+        self._hand_out()
+        return self._collection[crashed] if crashed is not None else None
+
+    def test_started(self, nodeid: str) -> None:
+        """Learn that some worker has begun with a test."""
+        if self._dispatcher is not None:
+            for worker, test in self._dispatcher.in_flight():
+                if self._collection[test] == nodeid:
+                    self._dispatcher.begin(worker)
+
+    def test_reported(self, report: pytest.TestReport) -> None:
+        """Learn of a phase of a worker's test; the last one is its teardown."""
+        node = getattr(report, "node", None)
+        if self._dispatcher is None or (test := self._dispatcher.running(node)) is None:
+            return
+        if report.when == "teardown" and self._collection[test] == report.nodeid:
+            self._dispatcher.report(node)
+
+    def _hand_out(self) -> None:
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            return
+        again = True
+        while again:
+            again = False
+            for worker, test in dispatcher.assign(self._environments.is_open):
+                # A test and the pause behind it: the last of what a worker has waits for its successor.
+                if not self._send(cast("WorkerController", worker), test, len(self._collection)):
+                    dispatcher.take_back(worker)
+                    again = True
+        for worker in dispatcher.idle_holders():
+            node = cast("WorkerController", worker)
+            if node not in self._resting and self._send(node, len(self._collection) + 1):
+                self._resting.add(node)
+        self._release()
+
+    def _send(self, node: WorkerController, *indices: int) -> bool:
+        if node.shutting_down:
+            return False
         try:
-            super()._send_tests(node, num)
-        except OSError:
-            # It never got them: the first one must not be reported as the test that it crashed in.
-            self.pending[:0] = self.node2pending[node][had:]
-            del self.node2pending[node][had:]
-            raise
+            node.send_runtest_some(list(indices))
+        except OSError:  # it is gone; xdist tells so next
+            return False
+        self._resting.discard(node)
+        return True
+
+    def _release(self) -> None:
+        """Give up the environments that nothing uses any more."""
+        if self._dispatcher is None or not self._used:
+            return
+        used = self._dispatcher.used()
+        for profile in self._used - used:
+            self._environments.release(profile)
+        self._used &= used
+
+    def _refuse(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """End the run as xdist does where workers see different tests."""
+        first: Any = self._collector
+        message = report_collection_diff(self._collection, collection, first.gateway.id, node.gateway.id)
+        report = pytest.CollectReport(nodeid=node.gateway.id, outcome="failed", longrepr=message, result=[])
+        self._config.hook.pytest_collectreport(report=report)
+        if self._dispatcher is not None:
+            self._dispatcher.abandon()

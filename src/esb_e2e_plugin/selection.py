@@ -124,6 +124,37 @@ def environment_of(item: pytest.Item) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def is_exclusive(item: pytest.Item) -> bool:
+    """Tell whether a test takes its environment alone."""
+    return item.get_closest_marker("esb_exclusive") is not None
+
+
+def units(items: Sequence[pytest.Item], dist: str) -> list[int | None]:
+    """Return for each test the number of the unit that xdist's `--dist` keeps together; None for none.
+
+    Args:
+        items: the tests.
+        dist: the mode of distribution.
+    """
+    numbers: dict[str, int] = {}
+    keys = [_unit(item, dist) for item in items]
+    return [None if key is None else numbers.setdefault(key, len(numbers)) for key in keys]
+
+
+def _unit(item: pytest.Item, dist: str) -> str | None:
+    match dist:
+        case "loadscope":
+            return item.parent.nodeid if item.parent is not None else None
+        case "loadfile":
+            return item.nodeid.partition("::")[0]
+        case "loadgroup":
+            marks = item.iter_markers("xdist_group")
+            names = {str(mark.args[0] if mark.args else mark.kwargs.get("name", "default")) for mark in marks}
+            return "_".join(sorted(names)) or None
+        case _:
+            return None
+
+
 def _leading(rest: str, known: Sequence[str]) -> Iterator[str]:
     parameters = rest.partition("[")[2]
     fitting = [name for name in known if parameters.startswith((f"{name}]", f"{name}-"))]

@@ -14,7 +14,8 @@ import pytest
 
 from esb_e2e_plugin import RESULTS, preflight
 from esb_e2e_plugin.context import environment_paths
-from esb_e2e_plugin.distribution import ControllerSide, WorkerSide
+from esb_e2e_plugin.distribution import Collected, ControllerSide, WorkerSide
+from esb_e2e_plugin.durations import Durations
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import tail
 from esb_e2e_plugin.failure import Failure
@@ -22,10 +23,11 @@ from esb_e2e_plugin.keys import BRINGUP
 from esb_e2e_plugin.lifecycle.deploy import find_applier
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.owner import Owner
+from esb_e2e_plugin.pausing import Pausing
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.reporting.summary import guilty_log, write_summary
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
-from esb_e2e_plugin.selection import environment_of
+from esb_e2e_plugin.selection import environment_of, is_exclusive, units
 from esb_e2e_plugin.settings import Settings
 from esb_e2e_plugin.store import host_path
 
@@ -60,7 +62,9 @@ class OwnerSession:
         self._owner = Owner(
             plan.scenarios, self._run, on_change=self._environment_changed, while_waiting=terminal.drain
         )
-        self._controller = ControllerSide(self._owner, {"plan": pickle.dumps(plan)}, terminal.drain)
+        self._durations = Durations.load(config)
+        facts = {"plan": pickle.dumps(plan)}
+        self._controller = ControllerSide(config, self._owner, self._durations, facts, terminal.drain)
         self._unfinished: dict[str, set[str]] = {}
         self._profile_of: dict[str, str] = {}
         self._failed_tests: dict[str, list[str]] = {}
@@ -108,7 +112,7 @@ class OwnerSession:
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
         """Learn from a worker which test runs in which environment."""
         if not self._profile_of:
-            self._expect(ids, self._controller.used_by_item(node))
+            self._expect(ids, self._controller.profiles_of(node))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Record that a test begins."""
@@ -133,10 +137,10 @@ class OwnerSession:
                 failed.append(report.nodeid)
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """Release the environment of a test that was the last one to use it."""
+        """Release the environment of a test that was the last one to use it; a scheduler does so itself."""
         self._terminal.drain()
         profile = self._profile_of.get(nodeid)
-        if profile is not None:
+        if profile is not None and not self._controller.distributes:
             unfinished = self._unfinished[profile]
             unfinished.discard(nodeid)
             if not unfinished:
@@ -232,14 +236,29 @@ class WorkerSession:
         """
         self.plan: Plan = pickle.loads(facts["plan"])  # noqa: S301  from our own controller
         self._side = WorkerSide(facts["channel"])
+        self._dist: str = facts["dist"]
         config.stash[BRINGUP] = self._side
+        config.option.loadgroup = False  # node ids stay plain: the scheduler learns of groups by the plan
+        config.pluginmanager.register(Pausing(config), "esb_e2e_pausing")
 
     @pytest.hookimpl(tryfirst=True)  # the controller must know before it learns of the collection
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell the controller which environments the collected tests need."""
         profiles = _used_environments(session)
-        needed = dict.fromkeys(profile for profile in profiles if profile is not None)
-        self._side.announce(list(needed), profiles)
+        names = list(dict.fromkeys(profile for profile in profiles if profile is not None))
+        number = {name: index for index, name in enumerate(names)}
+        self._side.announce(
+            Collected(
+                environments=names,
+                environment_of=[None if profile is None else number[profile] for profile in profiles],
+                unit_of=units(session.items, self._dist),
+                exclusive=[
+                    i
+                    for i, item in enumerate(session.items)
+                    if profiles[i] is not None and is_exclusive(item)
+                ],
+            )
+        )
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from xdist.remote import Producer
 
+from esb_e2e_plugin.dispatcher import Work
 from esb_e2e_plugin.scheduling import EnvironmentScheduling
+from tests.plugin.esb_project import Project, entries, output, reported
+
+IDS = [f"t.py::test_{number}" for number in range(6)]
+PAUSE = len(IDS)
 
 
 class Worker:
@@ -19,67 +24,116 @@ class Worker:
         self.shutting_down = False
         self.dead = False
         self.got: list[int] = []
-        self.stolen: list[int] = []
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
-        """Take tests."""
-        self._reach()
-        self.got.extend(indices)
-
-    def send_steal(self, indices: Sequence[int]) -> None:
-        """Be asked to give tests back."""
-        self._reach()
-        self.stolen.extend(indices)
-
-    def shutdown(self) -> None:
-        """Be told that there is nothing more to do."""
-        self.shutting_down = True
-
-    def _reach(self) -> None:
+        """Take a test and the pause behind it."""
         if self.dead:
             raise OSError("cannot send (already closed?)")
+        self.got.append(indices[0])
+        assert list(indices[1:]) == [PAUSE]
+
+
+class Plain:
+    """Tests that need no environment."""
+
+    def work_of(self, _node: object, ids: Sequence[str]) -> Work:
+        """Return one unit per test."""
+        units = [[number] for number in range(len(ids))]
+        return Work((), [None] * len(ids), units, frozenset(), [0.1] * len(ids))
+
+    def is_open(self, _profile: str) -> bool:
+        """Keep nothing back."""
+        return True
+
+    def release(self, profile: str) -> None:
+        """Expect no call: there is no environment."""
+        raise AssertionError(profile)
+
+    def drain(self) -> None:
+        """Do nothing."""
 
 
 @pytest.fixture
-def workers() -> tuple[Worker, Worker]:
+def workers() -> tuple[Any, Any]:
     return Worker("gw0"), Worker("gw1")
 
 
 @pytest.fixture
-def schedule(pytester: pytest.Pytester, workers: tuple[Worker, Worker]) -> EnvironmentScheduling:
+def schedule(pytester: pytest.Pytester, workers: tuple[Any, Any]) -> EnvironmentScheduling:
     """A scheduler that knows six tests and two workers."""
-    config = pytester.parseconfig("-p", "no:esb_e2e", "-d", "--tx", "2*popen")
-    made = EnvironmentScheduling(config, Producer("test", enabled=False), lambda: None)
+    made = EnvironmentScheduling(pytester.parseconfig("-p", "no:esb_e2e"), Plain())
     for worker in workers:
         made.add_node(worker)
-        made.add_node_collection(worker, [f"t.py::test_{number}" for number in range(6)])
+    for worker in workers:
+        made.add_node_collection(worker, IDS)
     return made
 
 
-def test_a_worker_that_died_before_it_got_tests_crashed_in_none_of_them(
-    schedule: EnvironmentScheduling, workers: tuple[Worker, Worker]
+def test_a_worker_that_died_before_it_got_a_test_crashed_in_none(
+    schedule: EnvironmentScheduling, workers: tuple[Any, Any]
 ) -> None:
     """What could not be handed to it goes to the others, and no test is called crashed."""
     alive, dead = workers
     dead.dead = True
     schedule.schedule()
     assert schedule.remove_node(dead) is None
-    for number in (0, 1):
-        schedule.mark_test_complete(alive, number)
+    while not schedule.tests_finished:
+        schedule.mark_test_complete(alive, alive.got[-1])
     assert sorted(alive.got) == list(range(6))
 
 
-def test_a_worker_that_dies_when_it_is_asked_for_tests_ends_no_run(
-    schedule: EnvironmentScheduling, workers: tuple[Worker, Worker]
+def test_a_worker_that_dies_with_a_test_not_begun_crashed_in_none(
+    schedule: EnvironmentScheduling, workers: tuple[Any, Any]
 ) -> None:
-    """The test that it ran is the crashed one; those behind it are handed to the other worker."""
-    idle, busy = workers
+    """The test that it was sent is run by another worker; the one that it had begun is not."""
+    alive, dying = workers
     schedule.schedule()
-    assert (idle.got, busy.got) == ([0, 1, 2], [3, 4, 5])
-    busy.dead = True
-    for number in (0, 1):
-        schedule.mark_test_complete(idle, number)
-    assert busy.stolen == []
-    assert schedule.remove_node(busy) == "t.py::test_3"
-    assert idle.got == [0, 1, 2, 4, 5]
-    assert not idle.shutting_down
+    assert (alive.got, dying.got) == ([0], [1])
+    assert schedule.remove_node(dying) is None
+    schedule.mark_test_complete(alive, 0)
+    assert alive.got == [0, 1]
+    schedule.test_started("t.py::test_1")
+    assert schedule.remove_node(alive) == "t.py::test_1"
+
+
+def test_a_worker_that_dies_after_its_tests_last_report_crashed_in_none(
+    schedule: EnvironmentScheduling, workers: tuple[Any, Any]
+) -> None:
+    """A test is reported once: what is reported in full is not called crashed as well."""
+    alive, dying = workers
+    schedule.schedule()
+    schedule.test_started("t.py::test_1")
+    report = SimpleNamespace(node=dying, nodeid="t.py::test_1", when="teardown")
+    schedule.test_reported(report)  # type: ignore[arg-type]
+    assert schedule.remove_node(dying) is None
+    while not schedule.tests_finished:
+        schedule.mark_test_complete(alive, alive.got[-1])
+    assert sorted(alive.got) == [0, 2, 3, 4, 5]
+
+
+CRASHES = """
+import os, signal, pytest
+
+@pytest.fixture(scope="module")
+def shared(esb_environment):
+    yield
+    assert esb_environment.urls
+
+@pytest.mark.parametrize("number", range(6))
+def test_crash(shared, number):
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_crashed_test_is_reported_once_and_the_others_run(project: Project) -> None:
+    """Its environment's other tests go on in a worker that takes the dead one's place."""
+    project.matrix(entries("one-local", artifacts=False))
+    project.write("e2e/scenarios/test_crash.py", CRASHES)
+    result = project.run("--esb-profile", "one-local", "-n", "1", "-rA")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=5, failed=1)
+    crashed = "e2e/scenarios/test_crash.py::test_crash[one-local-2]"
+    assert output(result).count(f"\nworker 'gw0' crashed while running '{crashed}'") == 1
+    assert len(reported(result)) == len(set(reported(result))) == 6
+    project.assert_removed("one-local")
