@@ -45,12 +45,12 @@ class Pause(_Idle):
         """The id of the test before: what fails in the pause failed in that test's teardown."""
         return self._before.nodeid if self._before is not None else super().nodeid
 
-    def listchain(self) -> "list[Node]":
+    def listchain(self) -> list[Node]:
         """Return the collectors of the test before, which stay set up, and this."""
         above = self._before.listchain()[:-1] if self._before is not None else [self.session]
         return [*above, self]
 
-    def iter_markers_with_node(self, name: str | None = None) -> "Iterator[tuple[Node, pytest.Mark]]":
+    def iter_markers_with_node(self, name: str | None = None) -> Iterator[tuple[Node, pytest.Mark]]:
         """Return the marks of the test before, such as its filters of warnings."""
         return iter(()) if self._before is None else self._before.iter_markers_with_node(name)
 
