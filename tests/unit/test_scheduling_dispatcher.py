@@ -1,4 +1,4 @@
-"""Who runs what next, whatever the workers do: simulated, with the interleavings that hypothesis thinks of."""
+"""Who runs what next, whatever the workers do: simulated, in the orders that hypothesis thinks of."""
 
 from __future__ import annotations
 
