@@ -9,6 +9,13 @@ PYTHON ?=
 PROFILE ?= e2e-local
 # More arguments for pytest.
 ARGS ?=
+# Versions of pytest for test-versions, such as "8.4 9.2"; empty for all.
+VERSIONS ?=
+# with, without or both.
+XDIST ?= both
+# The first seed of test-chaos, and how many; `full` for all that there are.
+SEED ?= 0
+RUNS ?= full
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -16,8 +23,11 @@ RUN := $(VENV)/bin/python
 FOLDER := $(shell pwd -P | cksum | cut -d ' ' -f 1)
 REQUIREMENTS := $(VENV)/.requirements-$(FOLDER)
 READY := $(VENV)/.ready-$(FOLDER)
+# What benchmarks compare with is kept away from what is measured.
+BENCH := .venv-bench
+BENCH_READY := $(BENCH)/.ready-$(FOLDER)
 
-.PHONY: help setup e2e test lint lint-code lint-format lint-types lint-stubs bench engine requirements proto clean
+.PHONY: help setup e2e test test-versions test-chaos lint lint-code lint-format lint-types lint-stubs bench engine requirements proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +51,12 @@ e2e: $(READY) ## Bring up PROFILE=e2e-local (a comma list, or all) and run its s
 test: $(READY) ## Run the project's own tests (ARGS=...)
 	$(RUN) -m pytest -n auto --dist worksteal $(ARGS)
 
+test-versions: $(READY) ## Run the plugin's tests with every pytest, with and without xdist (VERSIONS=8.4 XDIST=with TESTS=...)
+	$(RUN) scripts/test_versions.py --xdist $(XDIST) --versions $(VERSIONS) -- $(TESTS) $(ARGS)
+
+test-chaos: $(READY) ## Kill workers, controllers and groups at random moments (SEED=0 RUNS=100 ARGS=...)
+	CHAOS_SEED=$(SEED) CHAOS_RUNS=$(RUNS) $(RUN) -m pytest -n auto --dist worksteal tests/chaos $(ARGS)
+
 lint: lint-code lint-format lint-types lint-stubs ## Check code, format, types and generated stubs
 
 lint-code: $(READY)
@@ -55,18 +71,23 @@ lint-types: $(READY)
 lint-stubs: $(READY)
 	$(RUN) scripts/proto.py --check
 
-bench: $(READY) ## Measure how fast things are, against the targets
-	$(RUN) -m benchmarks
+bench: $(READY) $(BENCH_READY) ## Measure how fast things are, against the targets (ARGS="docker echo" for some only)
+	$(RUN) -m benchmarks $(ARGS)
+
+$(BENCH_READY): requirements/bench.txt
+	@sh scripts/venv.sh $(BENCH) $(PYTHON)
+	@$(BENCH)/bin/python -m pip install --quiet --require-hashes --requirement requirements/bench.txt
+	@touch $@
 
 engine: ## Install and start a Docker engine where none answers (Debian, root)
 	@bash scripts/engine.sh
 
-requirements: ## Pin requirements/dev.txt anew; UPGRADE=1 takes the newest versions
+requirements: ## Pin requirements/ anew; UPGRADE=1 takes the newest versions
 	@sh scripts/requirements.sh $(if $(UPGRADE),--upgrade)
 
 proto: $(READY) ## Generate the gRPC stubs from agent.proto
 	$(RUN) scripts/proto.py
 
 clean: ## Remove .venv, caches and build output; environments that were kept stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist services/dist
+	rm -rf $(VENV) $(BENCH) .venv-versions .mypy_cache .pytest_cache .ruff_cache .hypothesis dist services/dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,6 +18,7 @@ import yaml
 
 from artifactctl.identity import entry_id
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS
+from tests.distribution import fitting
 
 ENVIRONMENT = "e2e-local"
 BLOCKS = 10
@@ -238,12 +239,18 @@ class Project:
         path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
         return path
 
+    @property
+    def profiles(self) -> str:
+        """What its runs select."""
+        return ENVIRONMENT
+
     def start(self, *options: str) -> Run:
-        """Start pytest with the environment's profile."""
+        """Start pytest with the profile."""
         self.held.unlink(missing_ok=True)
         output = self.folder / f"output-{len(self._started)}.txt"
         phases = [f"--esb-timeout-{phase}={PHASE_SECONDS}" for phase in ("reset", "compose", "deploy")]
-        command = [sys.executable, "-m", "pytest", "--esb-profile", ENVIRONMENT, *phases, *options]
+        command = [sys.executable, "-m", "pytest", "--esb-profile", self.profiles, *phases]
+        command += fitting(options)
         variables = {
             "PATH": os.environ["PATH"],
             "HOME": str(self._home),

@@ -15,6 +15,7 @@ import yaml
 
 from artifactctl.identity import entry_id
 from esb_e2e_plugin.processes import marked
+from tests.distribution import fitting
 
 CACHES = frozenset({".pytest_cache", "__pycache__"})
 """What Python and pytest write by themselves."""
@@ -92,7 +93,7 @@ class Project:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        return self._pytester.runpytest_subprocess(*_LEAN, *args, timeout=120)
+        return self._pytester.runpytest_subprocess(*_LEAN, *fitting(args), timeout=120)
 
     def state(self, environment: str) -> Path:
         """Return the state folder of an environment."""

@@ -108,18 +108,19 @@ def test_an_excluded_test_is_deselected_and_never_skipped(shop: Project) -> None
 
 def test_tests_of_one_environment_stay_together_in_the_order_of_the_profiles(shop: Project) -> None:
     """Each test is listed for the environments whose suites contain it, sorted by environment."""
-    assert listed(shop, "--esb-profile", "two-local", "--esb-profile", "one-local", "e2e", "tests") == [
-        PLAIN,
-        "tests/test_unit.py::test_named[x]",
-        f"{PING}[Two-Local]",
-        f"{OUTSIDE}[Two-Local-1]",
-        f"{OUTSIDE}[Two-Local-2]",
+    ids = listed(shop, "--esb-profile", "two-local", "--esb-profile", "one-local", "e2e", "tests")
+    plain = {PLAIN, "tests/test_unit.py::test_named[x]"}
+    two = {f"{PING}[Two-Local]", f"{OUTSIDE}[Two-Local-1]", f"{OUTSIDE}[Two-Local-2]"}
+    one = {
         f"{PING}[one-local]",
         f"{FEATURE}[one-local-python]",
         f"{FEATURE}[one-local-node]",
         f"{OUTSIDE}[one-local-1]",
         f"{OUTSIDE}[one-local-2]",
-    ]
+    }
+    # Inside an environment the order is pytest's, which differs between its versions.
+    assert [set(ids[:2]), set(ids[2:5]), set(ids[5:])] == [plain, two, one]
+    assert len(ids) == 10
 
 
 def test_all_is_every_enabled_entry(shop: Project) -> None:
@@ -208,6 +209,9 @@ def test_without_a_profile_tests_that_need_one_are_deselected_with_one_line(
     assert result.ret == 0
 
 
+MORE = "import pytest\n@pytest.mark.parametrize('n', ['y'])\ndef test_more(n): pass\n"
+
+
 @pytest.mark.parametrize("matrix", [None, "suites: [", "matrix: 1\n"], ids=["absent", "syntax", "shape"])
 def test_a_matrix_that_cannot_be_read_disturbs_no_other_test(shop: Project, matrix: str | None) -> None:
     """Tests without an environment run as ever; a listing says what is wrong with the matrix, and goes on."""
@@ -215,8 +219,9 @@ def test_a_matrix_that_cannot_be_read_disturbs_no_other_test(shop: Project, matr
     if matrix is None:
         path.unlink()
     assert shop.run("tests/test_unit.py::test_plain", "tests/test_unit.py::test_named[x]").ret == 0
-    result = shop.run("-n", "2", "tests", "tests/test_unit.py::test_named[x]")
-    result.assert_outcomes(passed=2)
+    shop.write("more/test_more.py", MORE)
+    result = shop.run("-n", "2", "tests", "more/test_more.py::test_more[y]")
+    result.assert_outcomes(passed=3)
     assert result.ret == 0
     result = shop.run("--collect-only", "-q", "tests")
     assert collected(result) == [PLAIN, "tests/test_unit.py::test_named[x]"]
