@@ -1,4 +1,4 @@
-"""Generate the gRPC stubs beside agent.proto; `--check` only says whether they are what it describes."""
+"""Generate the Python code beside each .proto file; `--check` only says whether it is what they describe."""
 
 import sys
 from importlib import resources
@@ -8,35 +8,43 @@ from tempfile import TemporaryDirectory
 from grpc_tools import protoc
 
 SOURCES = Path(__file__).resolve().parent.parent / "services"
-PROTO = Path("esb_services", "agent", "v1", "agent.proto")
-STUBS = tuple(PROTO.with_name(name) for name in ("agent_pb2.py", "agent_pb2.pyi", "agent_pb2_grpc.py"))
+AGENT = Path("esb_services", "agent")
+MESSAGES = ("python_out", "pyi_out")
+PROTOCOLS = {
+    AGENT / "v1" / "agent.proto": (*MESSAGES, "grpc_python_out"),
+    AGENT / "containerd_api" / "containerd.proto": MESSAGES,
+}
+SUFFIXES = {"python_out": "_pb2.py", "pyi_out": "_pb2.pyi", "grpc_python_out": "_pb2_grpc.py"}
 
 
 def generate(folder: Path) -> None:
-    """Write the stubs, in the packages they belong to, under `folder`.
+    """Write the code, in the packages it belongs to, under `folder`.
 
     Raises:
-        SystemExit: agent.proto is wrong; protoc has said what.
+        SystemExit: a .proto file is wrong; protoc has said what.
     """
     with resources.as_file(resources.files("grpc_tools") / "_proto") as well_known:
-        exit_code = protoc.main(
-            [
-                "protoc",
-                f"-I{SOURCES}",
-                f"-I{well_known}",
-                *(f"--{kind}={folder}" for kind in ("python_out", "pyi_out", "grpc_python_out")),
-                str(SOURCES / PROTO),
-            ]
-        )
-    if exit_code:
-        raise SystemExit(exit_code)
+        for protocol, kinds in PROTOCOLS.items():
+            outputs = [f"--{kind}={folder}" for kind in kinds]
+            arguments = [f"-I{SOURCES}", f"-I{well_known}", *outputs, str(SOURCES / protocol)]
+            if exit_code := protoc.main(["protoc", *arguments]):
+                raise SystemExit(exit_code)
 
 
-def outdated() -> list[Path]:
-    """Return the stubs that are not what agent.proto describes, relative to the distribution's folder."""
+def outdated() -> dict[Path, Path]:
+    """Return the generated files that are not what their .proto file describes, and that file."""
     with TemporaryDirectory() as folder:
         generate(Path(folder))
-        return [stub for stub in STUBS if not _same(SOURCES / stub, Path(folder, stub))]
+        stubs = {
+            protocol.with_name(protocol.stem + SUFFIXES[kind]): protocol
+            for protocol, kinds in PROTOCOLS.items()
+            for kind in kinds
+        }
+        return {
+            stub: protocol
+            for stub, protocol in stubs.items()
+            if not _same(SOURCES / stub, Path(folder, stub))
+        }
 
 
 def _same(present: Path, expected: Path) -> bool:
@@ -48,8 +56,8 @@ def main() -> int:
     if sys.argv[1:] != ["--check"]:
         generate(SOURCES)
         return 0
-    for stub in (found := outdated()):
-        print(f"services/{stub} is not what agent.proto describes: run `make proto`", file=sys.stderr)
+    for stub, protocol in (found := outdated()).items():
+        print(f"services/{stub} is not what {protocol.name} describes: run `make proto`", file=sys.stderr)
     return 1 if found else 0
 
 
