@@ -12,11 +12,16 @@ sh scripts/venv.sh "$tool"
 "$tool/bin/python" -m pip install --quiet uv
 
 pin() { # OUTPUT ARGUMENT...
-    output=$1
+    output=requirements/$1
     shift
+    made=$tool/pinned.txt
+    rm -f "$made"
+    test ! -f "$output" || cp "$output" "$made" # what is pinned stays, where it may
     UV_CUSTOM_COMPILE_COMMAND="make requirements" "$tool/bin/uv" pip compile --quiet \
         --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
-        --output-file "requirements/$output" "$@"
+        --output-file "$made" "$@"
+    # A file that did not change keeps its time: nobody has to install anew.
+    cmp -s "$made" "$output" || { cp "$made" "$output.new" && mv "$output.new" "$output"; }
 }
 
 pin dev.txt "$@" pyproject.toml services/pyproject.toml requirements/dev.in
