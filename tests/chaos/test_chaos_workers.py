@@ -91,7 +91,7 @@ def test_each_environment_is_brought_up_once(suite: Suite, workers: int, environ
     assert f"{len(suite.ids)} passed" in result.output
 
 
-@pytest.mark.parametrize("seed", seeds(4, 100))
+@pytest.mark.parametrize("seed", seeds(4, 100), ids="seed-{}".format)
 def test_killed_workers_cost_no_more_than_their_tests(suite: Suite, seed: int) -> None:
     """Each test runs at most once and is told of exactly once; nothing hangs, nothing is left."""
     chance = random.Random(seed)
