@@ -1,22 +1,15 @@
-"""Who owns an environment, and in which state it is: one lock and one state file per environment.
-
-The lock lies in the host folder, which all runs of a user share, and is never deleted; the state file lies
-in the environment's state folder, which `reset` wipes. Both are written by the owner only.
-"""
+"""In which state an environment is: one file in its state folder, written by its owner only."""
 
 import json
 import os
+import pwd
 import stat
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
-
-from filelock import lock_descriptor
 
 from esb_e2e_plugin.errors import EsbError
 from esb_e2e_plugin.process_identity import ProcessIdentity
@@ -24,7 +17,6 @@ from esb_e2e_plugin.process_identity import ProcessIdentity
 Status = Literal["starting", "ready", "failed", "kept", "removing"]
 
 _FIXED_TEMPORARY_FOLDER = Path("/tmp")  # noqa: S108  TMPDIR differs between shells; owner and mode are checked
-_POLL_SECONDS = 0.1
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
@@ -73,8 +65,9 @@ def make_host_folder(folder: Path) -> None:
             f"{folder} cannot be made: {error.strerror}", "name another folder in ESB_HOST_DIR"
         ) from error
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
+        found = f"belongs to {user_name(facts.st_uid)}" if stat.S_ISDIR(facts.st_mode) else "is no folder"
         raise EsbError(
-            f"{folder} is not a folder of this user (uid {os.getuid()}), but of uid {facts.st_uid}",
+            f"{folder} is not a folder of this user: it {found}",
             "remove it, or name another folder in ESB_HOST_DIR",
         )
     if facts.st_mode & 0o022:
@@ -82,107 +75,31 @@ def make_host_folder(folder: Path) -> None:
     (folder / "locks").mkdir(mode=0o700, exist_ok=True)
 
 
-def lock_key(engine: str, project: str) -> str:
-    """Return the name under which an environment is locked and leases its ports.
+def check_owner(state: Path, environment: str) -> None:
+    """Refuse an environment whose state folder belongs to another user of this machine.
 
     Args:
-        engine: what its names must be unique on: an engine's id, or the real path of its state folder.
-        project: its compose project, such as `esb-e2e-local`.
+        state: the environment's state folder, which may not be there yet.
+        environment: the instance's name.
+
+    Raises:
+        EsbError: names the user.
     """
-    digest = sha256("\n".join((engine, project)).encode()).hexdigest()
-    return f"{project}-{digest[:12]}"
+    with suppress(FileNotFoundError):
+        if (uid := state.stat().st_uid) != os.getuid():
+            raise EsbError(
+                f"environment {environment} belongs to {user_name(uid)}: {state} is not of "
+                f"{user_name(os.getuid())}",
+                f"let {user_name(uid)} remove it, or run an instance of your own with --esb-suffix",
+            )
 
 
-@dataclass(frozen=True)
-class Holder:
-    """Whoever holds a lock, as it introduced itself: for messages only, the lock itself decides."""
-
-    pid: int
-    run_id: str
-    folder: str
-    since: float
-
-    def describe(self) -> str:
-        """Return one phrase that lets a person find the holder."""
-        seconds = max(0, round(time.time() - self.since))
-        return f"pid {self.pid} in {self.folder}, run {self.run_id}, for {seconds} s"
-
-
-class EnvironmentLock:
-    """The right to change one environment, from `reset` to the end of clean-up; it dies with its holder."""
-
-    def __init__(self, host: Path, key: str) -> None:
-        """Name the lock.
-
-        Args:
-            host: see `host_path`.
-            key: see `lock_key`.
-        """
-        self.path = host / "locks" / f"{key}.lock"
-        self._descriptor: int | None = None
-
-    def acquire(
-        self,
-        *,
-        run_id: str,
-        timeout: float,
-        waiting: Callable[[str], None],
-        check: Callable[[], None],
-    ) -> None:
-        """Take the lock, and wait for it where somebody holds it.
-
-        Args:
-            run_id: the run that takes it, for the next one's message.
-            timeout: seconds until giving up.
-            waiting: called once with the holder's description when the lock is not free at once.
-            check: called while waiting; what it raises ends the wait.
-
-        Raises:
-            EsbError: the lock was not free in time; names the holder.
-        """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            self._wait(descriptor, timeout, waiting, check)
-            holder = {"pid": os.getpid(), "run_id": run_id, "folder": os.getcwd(), "since": time.time()}  # noqa: PTH109
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
-
-    def release(self) -> None:
-        """Give the lock back; does nothing when it is not held."""
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def holder(self) -> Holder | None:
-        """Return who wrote itself down as the holder, or None."""
-        try:
-            return Holder(**json.loads(self.path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def _wait(
-        self, descriptor: int, timeout: float, waiting: Callable[[str], None], check: Callable[[], None]
-    ) -> None:
-        deadline = time.monotonic() + timeout
-        told = False
-        while not lock_descriptor(descriptor, blocking=False):
-            check()
-            holder = self.holder()
-            who = holder.describe() if holder else f"another run ({self.path})"
-            if time.monotonic() >= deadline:
-                raise EsbError(
-                    f"the environment is held by {who}, and was not free within {timeout:g} s",
-                    remedy="wait for that run, end it, or raise --esb-lock-timeout",
-                )
-            if not told:
-                waiting(who)
-                told = True
-            time.sleep(_POLL_SECONDS)
+def user_name(uid: int) -> str:
+    """Return what a user of this machine is called."""
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"uid {uid}"
 
 
 @dataclass(frozen=True)
@@ -197,6 +114,7 @@ class EnvironmentState:
         services: running services by name, as their driver knows them again.
         config_digest: digest of the applied configuration.
         cause: why it failed, in one line.
+        phase: the phase that it was in.
     """
 
     status: Status
@@ -206,6 +124,7 @@ class EnvironmentState:
     services: Mapping[str, Any] | None = None
     config_digest: str | None = None
     cause: str | None = None
+    phase: str = "reset"
 
 
 class StateFile:

@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = "esb_e2e_plugin"
-LOWER = tuple(f"{PLUGIN}.{name}" for name in ("lifecycle", "matrix", "planner", "context", "ports", "store"))
+LOWER = tuple(
+    f"{PLUGIN}.{name}" for name in ("lifecycle", "matrix", "planner", "context", "ports", "locks", "store")
+)
 PYTEST_MODULES = tuple(
     f"{PLUGIN}.{name}"
     for name in (

@@ -13,21 +13,14 @@ import pytest
 
 from esb_e2e_plugin.errors import EsbError
 from esb_e2e_plugin.failure import CancelledError
+from esb_e2e_plugin.locks import EnvironmentLock, lock_key
 from esb_e2e_plugin.process_identity import ProcessIdentity
-from esb_e2e_plugin.store import (
-    EnvironmentLock,
-    EnvironmentState,
-    StateFile,
-    host_path,
-    lock_key,
-    make_host_folder,
-    write_atomically,
-)
+from esb_e2e_plugin.store import EnvironmentState, StateFile, host_path, make_host_folder, write_atomically
 
 HOLDER = """
 import sys
 from pathlib import Path
-from esb_e2e_plugin.store import EnvironmentLock
+from esb_e2e_plugin.locks import EnvironmentLock
 lock = EnvironmentLock(Path(sys.argv[1]), "env")
 def waiting(who):
     print("waits for", who, flush=True)
@@ -96,7 +89,7 @@ def test_a_second_process_waits_and_names_the_holder(start: Callable[[], Holder]
     assert first.says() == "holds"
     second = start()
     told = second.says()
-    assert told.startswith(f"waits for pid {first.process.pid} in {Path.cwd()}, run holder-run, for ")
+    assert told.startswith(f"waits for pid {first.process.pid} in {Path.cwd()}, run holder-run, since ")
     holder = EnvironmentLock(host, "env").holder()
     assert holder is not None
     assert holder.pid == first.process.pid

@@ -22,17 +22,11 @@ from esb_e2e_plugin.lifecycle.deploy import Artifacts, applied_digest, deploy
 from esb_e2e_plugin.lifecycle.health import probe
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
+from esb_e2e_plugin.locks import EnvironmentLock, lock_key
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.ports import PortBlock, PortLedger
 from esb_e2e_plugin.process_identity import ProcessIdentity
-from esb_e2e_plugin.store import (
-    EnvironmentLock,
-    EnvironmentState,
-    StateFile,
-    Status,
-    lock_key,
-    make_host_folder,
-)
+from esb_e2e_plugin.store import EnvironmentState, StateFile, Status, check_owner, make_host_folder
 
 _CLEANUP_SECONDS = 30.0
 _MOST_MOVES = 20
@@ -87,6 +81,7 @@ class EnvironmentRunner:
                 raise CancelledError("the run was interrupted")
 
         make_host_folder(run.host)
+        check_owner(environment_paths(scenario, run.root).state, scenario.name)
         backend = backend_of(scenario, run)
         key = lock_key(backend.identity, project_of(scenario))
         lock = EnvironmentLock(run.host, key)
