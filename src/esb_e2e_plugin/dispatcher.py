@@ -193,6 +193,10 @@ class Dispatcher:
         for worker in self._workers.values():
             worker.unit.clear()
 
+    def taken_alone(self, test: int) -> str | None:
+        """Return the environment that a test takes alone, or None."""
+        return self._queue_of(test).name if test in self._work.exclusive else None
+
     def in_flight(self) -> Iterator[tuple[Hashable, int]]:
         """Yield each worker that has a test, and the test."""
         for worker, found in self._workers.items():

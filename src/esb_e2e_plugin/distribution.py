@@ -148,6 +148,14 @@ class ControllerSide:
         """Learn that nothing will use an environment any more."""
         self._owner.release(profile)
 
+    def disturb(self, profile: str, test: str) -> None:
+        """Learn that an exclusive test of an environment is about to begin."""
+        self._owner.disturb(profile, test)
+
+    def calm(self, profile: str) -> None:
+        """Learn that it has ended."""
+        self._owner.calm(profile)
+
     def wake(self) -> None:
         """Let the controller's loop look at what has happened soon; from any thread."""
         if self._queue is not None:

@@ -22,26 +22,32 @@ class Durations:
     Only long tests are remembered one by one; for all others their environment's mean is close enough.
     """
 
-    def __init__(self, remembered: Mapping[str, Any] | None = None) -> None:
-        """Start from what an earlier run has remembered, if it can be read."""
-        known = remembered if isinstance(remembered, Mapping) else {}
-        self._long = _numbers(known.get("tests"))
-        self._bring_up = _numbers(known.get("bring_up"))
-        self._mean = _numbers(known.get("mean"))
+    def __init__(self) -> None:
+        """Know nothing."""
+        self._long: dict[str, float] = {}
+        self._bring_up: dict[str, float] = {}
+        self._mean: dict[str, float] = {}
         self._now: dict[str, float] = defaultdict(float)
         self._profile_of: dict[str, str] = {}
 
-    @classmethod
-    def load(cls, config: pytest.Config) -> Durations:
+    def load(self, config: pytest.Config) -> None:
         """Read pytest's cache, where there is one."""
         cache = getattr(config, "cache", None)
-        return cls(cache.get(_KEY, None) if cache is not None else None)
+        if cache is not None:
+            self.remember(cache.get(_KEY, None))
 
     def save(self, config: pytest.Config) -> None:
-        """Write pytest's cache, where there is one."""
+        """Write pytest's cache, where there is one, and something has been measured."""
         cache = getattr(config, "cache", None)
-        if cache is not None and (self._now or self._bring_up):
+        if cache is not None and self._now:
             cache.set(_KEY, self.to_data())
+
+    def remember(self, data: object) -> None:
+        """Start from what an earlier run made with `to_data`, as far as it can be read."""
+        known = data if isinstance(data, Mapping) else {}
+        self._long = _numbers(known.get("tests"))
+        self._bring_up = _numbers(known.get("bring_up"))
+        self._mean = _numbers(known.get("mean"))
 
     def cost(self, profile: str, weight: float, tests: int) -> float:
         """Return how long an environment is expected to take, bring-up and all of its tests.

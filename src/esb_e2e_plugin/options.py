@@ -77,6 +77,8 @@ OPTIONS = (
     ),
     Option("keep", "flag", "leave environments running at the end"),
     Option("no_cache", "flag", "build every image anew"),
+    Option("max_starting", "count", "environments that come up at once (default: by cores and memory)", "N"),
+    Option("max_environments", "count", "environments that are there at once; 1: one after the other", "N"),
     Option("log_lines", "count", "lines of the log shown for a failed environment", "N", 40),
     Option("lock_timeout", "seconds", "longest wait for another run's environment, in seconds", "S", 600.0),
     Option("timeout_reset", "seconds", "deadline of the reset phase, in seconds", "S", 60.0),

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
+from esb_e2e_plugin.capacity import Bounds
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.errors import EsbError
-from esb_e2e_plugin.failure import CancelledError, EnvironmentFailedError, Failure
+from esb_e2e_plugin.failure import CancelledError, EnvironmentFailedError, Failure, StepError
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner
 from esb_e2e_plugin.planner import Scenario
@@ -24,6 +25,7 @@ class Status(Enum):
     """Where an environment is in this run."""
 
     UNUSED = auto()
+    QUEUED = auto()
     STARTING = auto()
     READY = auto()
     FAILED = auto()
@@ -43,6 +45,15 @@ class _Slot:
     released: threading.Event = field(default_factory=threading.Event)
     runner: EnvironmentRunner | None = None
     seconds: float = 0.0
+    ended: bool = False
+    needed: bool = False
+    disturbed_by: str | None = None
+    calm: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is there, or on its way."""
+        return self.thread is not None and not self.ended
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,7 @@ class Owner:
         self,
         scenarios: Iterable[Scenario],
         run: Run,
+        bounds: Bounds,
         *,
         on_change: Callable[[str], None],
         while_waiting: Callable[[], None],
@@ -85,10 +97,13 @@ class Owner:
         Args:
             scenarios: the selected environments.
             run: what they share.
+            bounds: how many there may be at once.
             on_change: called with a profile's name, from any thread, when its environment's status changed.
             while_waiting: called in the waiting thread every now and then, and when something happened.
         """
         self._run = run
+        self._bounds = bounds
+        self._queue: list[str] = []
         self._slots = {scenario.profile: _Slot(scenario) for scenario in scenarios}
         self._on_change = on_change
         self._while_waiting = while_waiting
@@ -101,17 +116,18 @@ class Owner:
         return tuple(self._slots)
 
     def request(self, profiles: Iterable[str]) -> None:
-        """Start to bring environments up, but for those that were requested before, and none at the end."""
-        for profile in profiles:
-            slot = self._slots[profile]
-            with self._changed:
-                if slot.status is not Status.UNUSED or self._finishing or self._run.cancelled.is_set():
-                    continue
-                slot.status = Status.STARTING
-                slot.thread = threading.Thread(
-                    target=self._live, args=(profile, slot), name=f"esb-{profile}", daemon=True
-                )
-                slot.thread.start()  # still under the lock: `finish` waits for every thread that it finds
+        """Bring environments up, but for those that were requested before, and none at the end.
+
+        Args:
+            profiles: in the order in which they start, where not all may at once.
+        """
+        with self._changed:
+            for profile in profiles:
+                slot = self._slots[profile]
+                if slot.status is Status.UNUSED and not self._finishing and not self._run.cancelled.is_set():
+                    slot.status = Status.QUEUED
+                    self._queue.append(profile)
+            self._start_queued()
 
     def wait(self, name: str) -> Environment:
         """Request an environment and return it when tests may use it.
@@ -119,8 +135,9 @@ class Owner:
         Raises:
             EnvironmentFailedError: it failed.
         """
-        self.request([name])
         slot = self._slots[name]
+        slot.needed = True
+        self.request([name])
         while True:
             self._while_waiting()
             with self._changed:
@@ -151,7 +168,8 @@ class Owner:
 
     def is_settled(self, name: str) -> bool:
         """Tell whether an environment may be used, or never will be: who asks for it need not wait."""
-        return self._slots[name].status in (Status.READY, Status.FAILED, Status.GONE)
+        slot = self._slots[name]
+        return slot.status in (Status.READY, Status.FAILED, Status.GONE) and not self._unsettled(slot)
 
     def weight(self, name: str) -> float:
         """Return the matrix' first guess of what an environment costs."""
@@ -180,6 +198,24 @@ class Owner:
         """Say that no test will use an environment any more: it is removed now, unless it is kept."""
         self._slots[profile].released.set()
 
+    def disturb(self, profile: str, test: str) -> None:
+        """Say that a test begins that may end and restart the services of its environment."""
+        slot = self._slots[profile]
+        slot.calm.clear()
+        slot.disturbed_by = test
+
+    def calm(self, profile: str) -> None:
+        """Say that this test has ended: all services must become well again before another one begins."""
+        self._slots[profile].calm.set()
+
+    def wait_until_settled(self, profile: str) -> None:
+        """Return when no service recovers from a test that has ended, or the environment has failed."""
+        slot = self._slots[profile]
+        while self._unsettled(slot) and slot.calm.is_set():
+            self._while_waiting()
+            with self._changed:
+                self._changed.wait(_WAKE_SECONDS)
+
     def finish(self) -> None:
         """End all environments and return when that is done.
 
@@ -188,6 +224,9 @@ class Owner:
         """
         with self._changed:
             self._finishing = True
+            for profile in self._queue:
+                self._slots[profile].status = Status.UNUSED
+            self._queue.clear()
         for slot in self._slots.values():
             slot.released.set()
         for slot in self._slots.values():
@@ -207,11 +246,42 @@ class Owner:
                 profile, slot.failure or slot.test_failure, slot.cleanup_failure, slot.tail, slot.seconds
             )
             for profile, slot in self._slots.items()
-            if slot.status is not Status.UNUSED
+            if slot.status not in (Status.UNUSED, Status.QUEUED)
         }
 
+    def _start_queued(self) -> None:
+        """Start what may start, first what a test waits for; under the lock: `finish` waits for threads."""
+        self._queue.sort(key=lambda profile: not self._slots[profile].needed)
+        while self._queue and not self._run.cancelled.is_set():
+            slot = self._slots[self._queue[0]]
+            alive = [other for other in self._slots.values() if other.alive]
+            if not self._bounds.admit(
+                starting=sum(other.status is Status.STARTING for other in alive),
+                alive=len(alive),
+                leaving=sum(other.released.is_set() for other in alive),
+                needed=slot.needed,
+            ):
+                return
+            profile = self._queue.pop(0)
+            slot.status = Status.STARTING
+            slot.thread = threading.Thread(
+                target=self._live, args=(profile, slot), name=f"esb-{profile}", daemon=True
+            )
+            slot.thread.start()
+
+    def _unsettled(self, slot: _Slot) -> bool:
+        return slot.disturbed_by is not None and slot.status is Status.READY
+
     def _live(self, profile: str, slot: _Slot) -> None:
-        """The life of an environment, in its own thread."""
+        """The life of an environment, in its own thread, and room for the next one."""
+        try:
+            self._own(profile, slot)
+        finally:
+            with self._changed:
+                slot.ended = True
+                self._start_queued()
+
+    def _own(self, profile: str, slot: _Slot) -> None:
         try:
             runner = EnvironmentRunner.own(slot.scenario, self._run)
         except CancelledError:
@@ -238,13 +308,29 @@ class Owner:
             environment = runner.attach() if self._run.settings.test_only else runner.bring_up()
             slot.seconds = time.monotonic() - started
             self._change(profile, slot, Status.READY, environment=environment)
-            while not slot.released.is_set():
-                runner.watch(_WATCH_SECONDS)
+            while not slot.released.is_set() or slot.disturbed_by is not None:
+                self._watch(profile, slot, runner)
             runner.finish_phase(slot.test_failure.cause if slot.test_failure is not None else None)
         except CancelledError as error:
             runner.finish_phase(error.message)
         except Exception as error:  # noqa: BLE001  whatever it is, it is this environment's failure
             self._change(profile, slot, Status.FAILED, failure=runner.fail(error))
+
+    def _watch(self, profile: str, slot: _Slot, runner: EnvironmentRunner) -> None:
+        """Look after the services for a moment; after a test that disturbs them, until all are well again."""
+        if (test := slot.disturbed_by) is None:
+            try:
+                runner.watch(_WATCH_SECONDS)
+            except StepError:
+                if slot.disturbed_by is None:  # else that test has begun meanwhile
+                    raise
+            return
+        while not slot.calm.is_set() and not slot.released.is_set():
+            runner.endure(_WATCH_SECONDS)
+        runner.settle(test)
+        with self._changed:
+            slot.disturbed_by = None
+        self._change(profile, slot, Status.READY)
 
     def _end(self, slot: _Slot, runner: EnvironmentRunner) -> None:
         settings = self._run.settings
@@ -275,6 +361,7 @@ class Owner:
             slot.status = status
             slot.environment = environment or slot.environment
             slot.failure = slot.failure or failure
+            self._start_queued()
             self._changed.notify_all()
         self._on_change(profile)
 

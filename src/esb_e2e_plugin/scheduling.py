@@ -24,6 +24,12 @@ class Environments(Protocol):
     def release(self, profile: str) -> None:
         """Learn that nothing will use an environment any more."""
 
+    def disturb(self, profile: str, test: str) -> None:
+        """Learn that an exclusive test of an environment is about to begin."""
+
+    def calm(self, profile: str) -> None:
+        """Learn that it has ended."""
+
     def drain(self) -> None:
         """Do what other threads leave to the main thread."""
 
@@ -98,6 +104,7 @@ class EnvironmentScheduling:
             return
         if item_index < len(self._collection):
             self._dispatcher.complete(node, item_index)
+            self._calm(item_index)
             self._hand_out()
         elif item_index == len(self._collection):
             self._dispatcher.settle(node)
@@ -124,7 +131,10 @@ class EnvironmentScheduling:
         self._resting.discard(node)
         if self._dispatcher is None or node not in self._dispatcher.workers:
             return None
+        lost = self._dispatcher.running(node)
         crashed = self._dispatcher.remove_worker(node)
+        if lost is not None:
+            self._calm(lost)
         self._hand_out()
         return self._collection[crashed] if crashed is not None else None
 
@@ -151,15 +161,22 @@ class EnvironmentScheduling:
         while again:
             again = False
             for worker, test in dispatcher.assign(self._environments.is_open):
+                if (profile := dispatcher.taken_alone(test)) is not None:
+                    self._environments.disturb(profile, self._collection[test])
                 # A test and the pause behind it: the last of what a worker has waits for its successor.
                 if not self._send(cast("WorkerController", worker), test, len(self._collection)):
                     dispatcher.take_back(worker)
+                    self._calm(test)
                     again = True
         for worker in dispatcher.idle_holders():
             node = cast("WorkerController", worker)
             if node not in self._resting and self._send(node, len(self._collection) + 1):
                 self._resting.add(node)
         self._release()
+
+    def _calm(self, test: int) -> None:
+        if self._dispatcher is not None and (profile := self._dispatcher.taken_alone(test)) is not None:
+            self._environments.calm(profile)
 
     def _send(self, node: WorkerController, *indices: int) -> bool:
         if node.shutting_down:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from esb_e2e_plugin import RESULTS, preflight
+from esb_e2e_plugin.capacity import Bounds, default_starting
 from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.distribution import Collected, ControllerSide, WorkerSide
 from esb_e2e_plugin.durations import Durations
@@ -60,21 +61,27 @@ class OwnerSession:
             cancelled=Event(),
         )
         self._owner = Owner(
-            plan.scenarios, self._run, on_change=self._environment_changed, while_waiting=terminal.drain
+            plan.scenarios,
+            self._run,
+            Bounds(settings.max_starting or default_starting(), settings.max_environments),
+            on_change=self._environment_changed,
+            while_waiting=terminal.drain,
         )
-        self._durations = Durations.load(config)
+        self._durations = Durations()
         facts = {"plan": pickle.dumps(plan)}
         self._controller = ControllerSide(config, self._owner, self._durations, facts, terminal.drain)
         self._unfinished: dict[str, set[str]] = {}
         self._profile_of: dict[str, str] = {}
         self._failed_tests: dict[str, list[str]] = {}
+        self._exclusive: set[str] = set()
         self._handlers: dict[int, Any] = {}
         config.stash[BRINGUP] = self._owner
         config.pluginmanager.register(self._controller, "esb_e2e_controller")
         terminal.wake = self._wake
 
     def pytest_sessionstart(self) -> None:
-        """Find the terminal, and let SIGTERM and SIGHUP end the run as Ctrl-C does."""
+        """Find the terminal and what earlier runs took; let SIGTERM and SIGHUP end the run as Ctrl-C does."""
+        self._durations.load(self._config)
         self._terminal.reporter = self._config.pluginmanager.getplugin("terminalreporter")
 
         def interrupt(number: int, _frame: object) -> None:
@@ -97,6 +104,7 @@ class OwnerSession:
         """Bring the environments up that the collected tests need."""
         profiles = _used_environments(session)
         self._expect([item.nodeid for item in session.items], profiles)
+        self._exclusive = {item.nodeid for item in session.items if is_exclusive(item)}
         self._owner.request(dict.fromkeys(profile for profile in profiles if profile is not None))
 
     @pytest.hookimpl(tryfirst=True)
@@ -118,11 +126,22 @@ class OwnerSession:
         """Record that a test begins."""
         if (profile := self._profile_of.get(nodeid)) is not None:
             self._owner.tell(profile, "test.started", test=nodeid)
+            if nodeid in self._exclusive:
+                self._owner.wait_until_settled(profile)
+                self._owner.disturb(profile, nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Let services recover from the test before."""
+        if (profile := environment_of(item)) is not None and item.nodeid not in self._exclusive:
+            self._owner.wait_until_settled(profile)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a failed test for its environment."""
         self._terminal.drain()
         profile = self._profile_of.get(report.nodeid)
+        if report.when in ("call", "teardown"):  # a setup may have waited for its environment
+            self._durations.took(report.nodeid, profile, report.duration)
         if profile is None:
             return
         if report.when == "call" or not report.passed:
@@ -141,6 +160,8 @@ class OwnerSession:
         self._terminal.drain()
         profile = self._profile_of.get(nodeid)
         if profile is not None and not self._controller.distributes:
+            if nodeid in self._exclusive:
+                self._owner.calm(profile)
             unfinished = self._unfinished[profile]
             unfinished.discard(nodeid)
             if not unfinished:
@@ -152,6 +173,10 @@ class OwnerSession:
         if session.exitstatus == pytest.ExitCode.INTERRUPTED or session.shouldfail or session.shouldstop:
             self._owner.cancel()  # nobody waits any more for what is still coming up
         self._clean_up(session)
+        for outcome in self._owner.outcomes().values():
+            if outcome.failure is None and not self._settings.test_only:
+                self._durations.brought_up(outcome.profile, outcome.seconds)
+        self._durations.save(self._config)
         results = {name: outcome.ok for name, outcome in self._owner.outcomes().items()}
         self._config.stash[RESULTS] = results
         self._config.hook.pytest_esb_results(results=results)

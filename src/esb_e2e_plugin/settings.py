@@ -36,6 +36,8 @@ class Settings:
         test_targets: Absolute paths or node ids that replace suites and path arguments.
         keep: Leave the environments up at the end.
         no_cache: Build every image anew.
+        max_starting: Environments that come up at once; None for what the machine can do.
+        max_environments: Environments that are there at once; None for any number.
         log_lines: Lines of the log in the summary of a failed environment.
         lock_timeout: Longest wait for an environment's lock, in seconds.
         timeout_reset: Deadline of the reset phase, in seconds.
@@ -54,6 +56,8 @@ class Settings:
     test_targets: tuple[str, ...]
     keep: bool
     no_cache: bool
+    max_starting: int | None
+    max_environments: int | None
     log_lines: int
     lock_timeout: float
     timeout_reset: float

@@ -74,11 +74,42 @@ class ContainerWatch:
 
     def next(self, timeout: float) -> StepError | None:
         """Wait up to `timeout` seconds for a service to end or to turn unhealthy."""
+        errors = [self._unexpected(event) for event in self._listening().next(timeout)]
+        return next((error for error in errors if error is not None), None)
+
+    def endure(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds whatever services do; what is started again is followed again."""
         for event in self._listening().next(timeout):
-            error = self._unexpected(event)
-            if error is not None:
-                return error
-        return None
+            if event.worker:
+                self._unexpected(event)
+            elif event.action == "start" and self._containers.get(event.service) is not None:
+                self._engine.follow(event.container, self.log_of(event.service))
+
+    def settle(self, check: HealthCheck, deadline: Deadline, follow: Callable[[], object]) -> None:
+        """Wait until every service runs, is healthy, and the front door answers again.
+
+        Args:
+            check: how to ask the front door.
+            deadline: until when.
+            follow: called again and again, to show what the services write.
+
+        Raises:
+            StepError: a service is not there any more, or the time is up.
+        """
+        while True:
+            self.endure(POLL_SECONDS)
+            follow()
+            guilty = self._not_well()
+            if guilty is None and probe(check).ok:
+                self.endure(POLL_SECONDS)  # the last events about what is well again
+                return
+            guilty = guilty or self._front_door
+            try:
+                deadline.check(f"{guilty} to be well again")
+            except CancelledError:
+                raise
+            except StepError as error:
+                raise self.failed(guilty, error.message, remedy=error.remedy) from None
 
     def wait_until_well(
         self, check: HealthCheck, run_id: str, deadline: Deadline, follow: Callable[[], object]
@@ -131,6 +162,21 @@ class ContainerWatch:
             elif (state.get("Health") or {}).get("Status") == "unhealthy":
                 return self.failed(container.service, f"{container.service} turned unhealthy")
         return None
+
+    def _not_well(self) -> str | None:
+        """Return a service that may still become well, or None; raise for one that will not."""
+        waiting = None
+        for container in self._containers.long_running():
+            state = self._engine.inspect(container.id)["State"]
+            status, health = state["Status"], state.get("Health") or {"Status": "healthy"}
+            if status in ("exited", "dead"):
+                if (error := self._ended(container, state)) is not None:
+                    raise error
+            elif status == "paused":
+                raise self.failed(container.service, f"{container.service} is paused")
+            elif status != "running" or health["Status"] != "healthy":
+                waiting = waiting or container.service
+        return waiting
 
     def failed(self, service: str, message: str, remedy: str | None = None) -> StepError:
         """Return what happened to a service as an error that carries its last lines."""

@@ -215,6 +215,15 @@ class DockerDriver:
         self._supervisor.poll(0)
         return self._watch.next(timeout)
 
+    def endure(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds while a test may end and restart services."""
+        self._supervisor.poll(0)
+        self._watch.endure(timeout)
+
+    def settle(self, environment: Environment, deadline: Deadline) -> None:
+        """Wait until every service is well again."""
+        self._watch.settle(self.gateway_health(environment), deadline, lambda: self._supervisor.poll(0))
+
     def services(self) -> Mapping[str, Any]:
         """Return the id of each service's container."""
         return {container.service: container.id for container in self._containers.long_running()}

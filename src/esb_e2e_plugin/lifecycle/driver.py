@@ -45,6 +45,12 @@ class Driver(Protocol):
         Copies new output to the log meanwhile.
         """
 
+    def endure(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds while a test may end and restart services; follow the output."""
+
+    def settle(self, environment: Environment, deadline: Deadline) -> None:
+        """Wait until every service is well again; raise `StepError` when one is not."""
+
     def services(self) -> Mapping[str, Any]:
         """Return the running services as plain data, for `attach` in a later run."""
 

@@ -44,6 +44,7 @@ class ProcessDriver:
             fixture_images: source folder of each image that is built from fixtures, by its reference.
         """
         self._supervisor = supervisor
+        self._gone: list[Exit] = []
         self._mark = mark
         self._journal = journal
         self._manifest = manifest
@@ -107,8 +108,21 @@ class ProcessDriver:
 
     def watch(self, timeout: float) -> StepError | None:
         """Wait up to `timeout` seconds for a service to end."""
-        ended = self._supervisor.poll(timeout)
-        return self._supervisor.ended(ended[0]) if ended else None
+        self.endure(timeout)
+        return self._supervisor.ended(self._gone[0]) if self._gone else None
+
+    def endure(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds, and remember what ends: nothing starts it again."""
+        self._gone += self._supervisor.poll(timeout)
+
+    def settle(self, environment: Environment, deadline: Deadline) -> None:
+        """Wait until the gateway answers; a service that has ended stays away."""
+        while True:
+            if (error := self.watch(POLL_SECONDS)) is not None:
+                raise error
+            if probe(self.gateway_health(environment)).ok:
+                return
+            deadline.check("the gateway to answer again")
 
     def services(self) -> Mapping[str, Any]:
         """Return which process is which service."""
