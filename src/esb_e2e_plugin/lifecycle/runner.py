@@ -29,7 +29,6 @@ from esb_e2e_plugin.process_identity import ProcessIdentity
 from esb_e2e_plugin.store import EnvironmentState, StateFile, Status, check_owner, make_host_folder
 
 _CLEANUP_SECONDS = 30.0
-_TAKE_OVER_SECONDS = 30.0
 _MOST_MOVES = 20
 
 _T = TypeVar("_T")
@@ -44,16 +43,9 @@ class EnvironmentRunner:
     """
 
     def __init__(
-        self,
-        scenario: Scenario,
-        run: Run,
-        lock: EnvironmentLock,
-        key: str,
-        backend: Backend,
-        *,
-        anew: bool = True,
+        self, scenario: Scenario, run: Run, lock: EnvironmentLock, key: str, backend: Backend
     ) -> None:
-        """Hold an environment; `own` and `take_over` are the ways to one."""
+        """Take over an environment; `own` is the way to one."""
         paths = environment_paths(scenario, run.root)
         self.phase = "reset"
         self._scenario = scenario
@@ -67,12 +59,11 @@ class EnvironmentRunner:
         self._attached = False
         self._failure: str | None = None
         _make_folders(paths)
-        self.journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener, anew=anew)
+        self.journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener)
         if scenario.entry.secret_env_file is not None:
             self.journal.redact.add(secrets.read(scenario.entry.secret_env_file).values())
-        if anew:
-            self.journal.event("run.started", profile=scenario.profile)
-            self.journal.event("env.queued")
+        self.journal.event("run.started", profile=scenario.profile)
+        self.journal.event("env.queued")
         self._supervisor = Supervisor(mark_of(paths), paths.run, paths.logs, self.journal)
         self._driver = backend.driver(scenario, run, paths, key, self._supervisor, self.journal)
 
@@ -102,24 +93,6 @@ class EnvironmentRunner:
         )
         try:
             return cls(scenario, run, lock, key, backend)
-        except BaseException:
-            lock.release()
-            raise
-
-    @classmethod
-    def take_over(cls, scenario: Scenario, run: Run) -> Self | None:
-        """Hold an environment in place of the run's owner, which has ended; None where nothing is left of it.
-
-        Raises:
-            EsbError: the environment's engine does not answer.
-        """
-        backend = backend_of(scenario, run)
-        key = lock_key(backend.identity, project_of(scenario))
-        lock = EnvironmentLock(run.host, key)
-        if not lock.inherit(run.run_id, f"the reaper of run {run.run_id}", _TAKE_OVER_SECONDS):
-            return None
-        try:
-            return cls(scenario, run, lock, key, backend, anew=False)
         except BaseException:
             lock.release()
             raise
@@ -260,26 +233,6 @@ class EnvironmentRunner:
         finally:
             self._give_back()
 
-    def end_for_owner(self) -> None:
-        """End the environment as its owner, which was killed, would have: leave it, or remove it."""
-        self._supervisor.skip_old_lines()
-        state = self._state.read()
-        if state is not None and state.environment:
-            self.journal.redact.add(state.environment["credentials"].values())
-            if state.status == "kept" or is_kept(self._run.settings, state):
-                try:
-                    self._state.write(replace(state, status="kept"))
-                    self._ledger.keep(self._key)
-                    self._driver.let_go()
-                    self.journal.say("its owner was killed: left running, as it is to be kept")
-                finally:
-                    self._give_back()
-                return
-        self.journal.say("its owner was killed: the reaper removes it")
-        with suppress(StepError):  # what it could not remove, the clean-up names
-            self._driver.reset(Deadline(_CLEANUP_SECONDS, self._run.cancelled, "--esb-timeout-reset"))
-        self.clean_up()
-
     def leave(self) -> None:
         """Leave the environment running for a later run, and give it back."""
         try:
@@ -404,18 +357,6 @@ class EnvironmentRunner:
             self._driver.close()
         finally:
             self._lock.release()
-
-
-def is_kept(settings: Settings, state: EnvironmentState) -> bool:
-    """Tell whether an environment is left running at the end.
-
-    Args:
-        settings: options.
-        state: how it was last.
-    """
-    if state.status == "ready" and (settings.keep or settings.build_only):
-        return True
-    return settings.keep_failed and state.status in ("ready", "failed") and state.cause is not None
 
 
 def _make_folders(paths: Paths) -> None:
