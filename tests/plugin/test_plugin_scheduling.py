@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from esb_e2e_plugin.dispatcher import Work
-from esb_e2e_plugin.scheduling import EnvironmentScheduling
 from tests.plugin.esb_project import Project, entries, output, reported
+
+if TYPE_CHECKING:
+    from esb_e2e_plugin.scheduling import EnvironmentScheduling
 
 IDS = [f"t.py::test_{number}" for number in range(6)]
 PAUSE = len(IDS)
@@ -61,6 +63,9 @@ def workers() -> tuple[Any, Any]:
 @pytest.fixture
 def schedule(pytester: pytest.Pytester, workers: tuple[Any, Any]) -> EnvironmentScheduling:
     """A scheduler that knows six tests and two workers."""
+    pytest.importorskip("xdist")
+    from esb_e2e_plugin.scheduling import EnvironmentScheduling
+
     made = EnvironmentScheduling(pytester.parseconfig("-p", "no:esb_e2e"), Plain())
     for worker in workers:
         made.add_node(worker)
