@@ -1,20 +1,37 @@
 #!/usr/bin/env bash
 # Installs and starts a Docker engine on a Debian machine that has none. Where `docker info` answers, it does nothing.
-#   bash scripts/engine.sh
+#   bash scripts/engine.sh [FOLDER [OPTION...]]
+# With FOLDER it is an engine of its own: socket, data, pid and output lie there, and each OPTION is dockerd's.
 # Debian 12 has no Compose v2, so the engine comes from the next release, through a second, low-priority source.
 set -euo pipefail
 
 readonly PACKAGES=(docker.io docker-cli docker-compose docker-buildx containerd)
 readonly HELPERS=(iptables runc mmdebstrap docker-registry)
-readonly OUTPUT=/var/log/esb-dockerd.log
-readonly LOCK=/run/lock/esb-engine.lock
 readonly START_SECONDS=60
 readonly SOURCE=/etc/apt/sources.list.d/esb-engine.sources
 readonly PIN=/etc/apt/preferences.d/esb-engine
 
+SOCKET=/var/run/docker.sock
+PID_FILE=/var/run/docker.pid
+EXEC_ROOT=/var/run/docker
+OUTPUT=/var/log/esb-dockerd.log
+LOCK=/run/lock/esb-engine.lock
+OPTIONS=()
+
 fail() {
     printf 'engine: %s\n' "$*" >&2
     exit 1
+}
+
+own_engine() { # FOLDER OPTION...
+    local folder
+    folder=$(realpath "$1")
+    shift
+    SOCKET=$folder/docker.sock PID_FILE=$folder/docker.pid EXEC_ROOT=$folder/exec
+    OUTPUT=$folder/dockerd.log LOCK=$folder/engine.lock
+    OPTIONS=(--data-root "$folder/data" --exec-root "$EXEC_ROOT" --pidfile "$PID_FILE" "$@")
+    unset DOCKER_CONTEXT
+    export DOCKER_HOST=unix://$SOCKET
 }
 
 answers() {
@@ -78,10 +95,10 @@ forget_killed() {
 }
 
 start() {
-    forget_killed /var/run/docker.pid dockerd
-    forget_killed /var/run/docker/containerd/containerd.pid containerd
+    forget_killed "$PID_FILE" dockerd
+    forget_killed "$EXEC_ROOT/containerd/containerd.pid" containerd
     # An own session and no inherited lock: it outlives this script, and the lock does not outlive us.
-    setsid dockerd --host unix:///var/run/docker.sock >>"$OUTPUT" 2>&1 </dev/null 9>&- &
+    setsid dockerd --host "unix://$SOCKET" "${OPTIONS[@]}" >>"$OUTPUT" 2>&1 </dev/null 9>&- &
     local pid=$! deadline=$((SECONDS + START_SECONDS))
     until answers; do
         if ! kill -0 "$pid" 2>/dev/null || ((SECONDS >= deadline)); then
@@ -93,9 +110,10 @@ start() {
 }
 
 main() {
+    (($# == 0)) || own_engine "$@"
     answers && return
-    case "${DOCKER_HOST:-unix:///var/run/docker.sock}" in
-    unix:///var/run/docker.sock | unix:///run/docker.sock) ;;
+    case "${DOCKER_HOST:-unix://$SOCKET}" in
+    "unix://$SOCKET" | unix:///run/docker.sock) ;;
     *) fail "the engine at DOCKER_HOST=$DOCKER_HOST does not answer; start it, or unset DOCKER_HOST" ;;
     esac
     ((EUID == 0)) || fail "no engine answers, and only root can install and start one; run: sudo make engine"
@@ -107,4 +125,4 @@ main() {
     printf 'engine: %s\n' "$(docker version --format 'Docker {{.Server.Version}}')"
 }
 
-main
+main "$@"

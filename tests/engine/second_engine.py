@@ -16,7 +16,9 @@ from esb_e2e_plugin.lifecycle.certificates import write_certificates
 from tests.faults.project import eventually
 
 CONTEXT = "second-engine"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "engine.sh"
 _COMMAND_SECONDS = 60
+_START_SECONDS = 90
 _PROGRAMS = ("dockerd", "containerd")
 
 
@@ -33,13 +35,12 @@ class SecondEngine:
 
     def __init__(self, folder: Path, subnets: str, bridge: str) -> None:
         self.folder = folder
-        self.socket = folder / "engine.sock"
+        self.socket = folder / "docker.sock"
+        self.pid_file = folder / "docker.pid"
         self.certificates = folder / "certificates"
         self.subnets = subnets
         self.port = _free_port()
         self._bridge = bridge
-        self._output = folder / "dockerd.log"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def variables(self) -> dict[str, str]:
@@ -52,26 +53,18 @@ class SecondEngine:
             self.certificates.mkdir()
             write_certificates(self.certificates, "second engine", ("127.0.0.1", "localhost"))
         options = {
-            "data-root": self.folder / "data",
-            "exec-root": self.folder / "exec",
-            "pidfile": self.folder / "pid",
             "bridge": self._bridge,
             "tlscacert": self.certificates / "ca.crt",
             "tlscert": self.certificates / "gateway.crt",
             "tlskey": self.certificates / "gateway.key",
             "iptables": "false",
             "tlsverify": "true",
+            "host": f"tcp://127.0.0.1:{self.port}",
         }
-        hosts = ["-H", f"unix://{self.socket}", "-H", f"tcp://127.0.0.1:{self.port}"]
-        with self._output.open("wb") as sink:
-            self._process = subprocess.Popen(
-                ["dockerd", *hosts, *(f"--{name}={value}" for name, value in options.items())],
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        eventually(self._answers, f"the second engine answers; see {self._output}", timeout=60)
+        command = ["bash", str(SCRIPT), str(self.folder)]
+        command += [f"--{name}={value}" for name, value in options.items()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_START_SECONDS)
+        assert done.returncode == 0, done.stderr
 
     def load(self, images: Iterable[str]) -> None:
         """Copy images from the first engine."""
@@ -105,45 +98,33 @@ class SecondEngine:
         environment: Mapping[str, str] = {"PATH": os.environ["PATH"], "HOME": str(home)}
         subprocess.run(command, env=environment, capture_output=True, check=True, timeout=_COMMAND_SECONDS)
 
+    def pid(self) -> int:
+        """Return the pid that it has written down; a killed one's file stays."""
+        return int(self.pid_file.read_text())
+
     def kill(self) -> None:
         """End it as a crash does; its containers die with it, as on a machine that goes away."""
-        assert self._process is not None
-        for pid in self._processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._process.wait(_COMMAND_SECONDS)
-        # The next start would wait for the process that is named here, dead or not.
-        (self.folder / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
+        while pids := self._processes():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
         """Remove its containers and end it."""
-        if self._process is None:
-            return
-        if self._process.poll() is None:
+        if self._processes():
             with contextlib.suppress(AssertionError):
                 if found := self.docker("ps", "--all", "--quiet").split():
                     self.docker("rm", "--force", "--volumes", *found)
                 if networks := self.docker("network", "ls", "--quiet", "--filter", "type=custom").split():
                     self.docker("network", "rm", *networks)
-            self._process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_COMMAND_SECONDS)
+            with contextlib.suppress(AssertionError, FileNotFoundError, ProcessLookupError):
+                os.kill(self.pid(), signal.SIGTERM)
+                eventually(lambda: not self._processes(), "the second engine ends", _COMMAND_SECONDS)
         self.kill()
         _unmount_below(self.folder)
-        shutil.rmtree(self.folder / "data")  # gigabytes, where pytest keeps the folders of its last runs
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self._output.read_text(errors="replace")[-2000:]
-        return (
-            subprocess.run(
-                ["docker", "version"],
-                env={**os.environ, **self.variables},
-                capture_output=True,
-                timeout=_COMMAND_SECONDS,
-            ).returncode
-            == 0
-        )
+        shutil.rmtree(
+            self.folder / "data", ignore_errors=True
+        )  # gigabytes, where pytest keeps the folders of its last runs
 
     def _processes(self) -> list[int]:
         """Return the engine, its containerd, its shims and its proxies, and what runs in its containers."""
