@@ -1,173 +1,127 @@
-"""A whole run on the engine, images cached, beside the best sequence of shell commands that does the same."""
+"""Whole runs on the engine, images cached: the plugin beside a shell, pytest-docker and testcontainers."""
 
 import json
 import os
 import shutil
-import socket
-import ssl
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
-from urllib.request import urlopen
 
 import yaml
 
-from benchmarks.measuring import ENVIRONMENT, ROOT, Row, own_host, project, pytest, table
+from benchmarks.by_hand import PROFILE, Stack
+from benchmarks.measuring import ROOT, Row, own_host, project, pytest, table
 
 RUNS = 5
-PROFILE = "e2e-docker"
+RESETS = 3
 SUITE = "e2e/scenarios/smoke"
-WORKERS = ["-n", "2"]
-PORTS = ("GATEWAY_HTTPS", "AGENT_METRICS", "S3", "DATABASE")
 SERVICES = ("services/images", "services/esb_services")
+PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
-_CREDENTIALS = {
-    "auth_user": "bench-user",
-    "auth_pass": "bench-password",
-    "x_api_key": "bench-api-key",
-    "jwt_secret_key": "bench-jwt-key-that-has-32-characters",
-    "s3_access_key": "bench-access-key",
-    "s3_secret_key": "bench-secret-key",
-}
-_CONFTEST = """
-import json, os
-from types import SimpleNamespace
-import pytest
-from esb_e2e_plugin.fixtures.aws import esb_dynamodb, esb_lambda, esb_s3
-from esb_e2e_plugin.fixtures.gateway import esb_gateway, esb_gateway_url, esb_token
-
-@pytest.fixture(scope="session")
-def esb_environment():
-    return json.loads(os.environ["BENCH"], object_hook=lambda values: SimpleNamespace(**values))
-"""
+Driver = Callable[[Stack], None]
 
 
 def measure() -> Iterator[Row]:
-    """Take turns between the two, after one run of each that builds what is missing."""
+    """Take turns between all of them, after one run of each that builds what is missing."""
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0:  # noqa: S607
         return
-    plugin: list[float] = []
-    shell: list[float] = []
-    removals: list[float] = []
+    if not PYTHON.exists():
+        raise SystemExit("pytest-docker and testcontainers are not installed; run: make bench ARGS=docker")
+    taken: dict[str, list[float]] = {}
+    removals, resets = [], []
     with project() as copy:
         _prepare(copy)
-        for measured in range(RUNS + 1):
-            used = pytest(
-                ["--esb-profile", PROFILE, "--esb-test-target", SUITE, *WORKERS], copy, own_host(copy)
-            )
-            sequence = _Shell(copy, _project_of(copy))
-            taken = sequence.run()
-            if measured:
-                plugin.append(used.wall)
-                shell.append(taken)
-                removals.append(_removal(copy / ".esb/e2e/state" / PROFILE / "events.jsonl"))
-    ratio = median(a / b for a, b in zip(plugin, shell, strict=True))
-    beside = (
-        f"up --wait, apply, pytest, down: {median(shell):.2f} s (fastest {min(shell):.2f}); "
-        f"the run: {median(plugin):.2f} s (fastest {min(plugin):.2f})"
-    )
-    yield Row("e2e-docker, cold run of the smoke suite", ratio, 1.0, "x", beside)
-    yield Row(
-        "clean-up of one docker environment",
-        median(removals),
-        1.5,
-        "s",
-        "its services, function workers, networks and volumes",
-    )
+        for counted in range(RUNS + 1):
+            times = {"plugin": _plugin(copy)}
+            for name, drive in _DRIVERS.items():
+                times[name] = _by_hand(copy, name, drive)
+            if counted:
+                for name, seconds in times.items():
+                    taken.setdefault(name, []).append(seconds)
+                removals.append(_phase(copy, "cleanup"))
+        for kept in range(RESETS + 1):
+            _plugin(copy, "--esb-keep")
+            if kept:
+                resets.append(_phase(copy, "reset"))
+        _plugin(copy)
+    yield from _comparisons(taken)
+    beside = "its services, function workers, networks and volumes"
+    yield Row("clean-up of one docker environment", median(removals), 1.5, "s", beside)
+    yield Row("reset of a docker environment that was left", median(resets), 1.5, "s", beside)
 
 
-class _Shell:
-    """What somebody without the plugin would type, each command at its best."""
-
-    def __init__(self, copy: Path, name: str) -> None:
-        self._copy = copy
-        self._name = f"{name}-shell"
-        self._folder = copy / "e2e/environments" / PROFILE
-        with ExitStack() as stack:
-            sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORTS]
-            self._ports = {port: made.getsockname()[1] for port, made in zip(PORTS, sockets, strict=True)}
-        self._variables = {
-            **ENVIRONMENT,
-            **{name.upper(): value for name, value in _CREDENTIALS.items()},
-            **{f"ESB_PORT_{name}": str(port) for name, port in self._ports.items()},
-            "ESB_PROJECT": self._name,
-            "ESB_IMAGE_TAG": f"e2e-{PROFILE}-latest",
-        }
-
-    def run(self) -> float:
-        """Run the sequence and return its seconds."""
-        config = self._copy / "shell-config"
-        artifact = self._copy / "e2e/artifacts" / PROFILE / "artifact.yml"
-        artifactctl = str(Path(sys.executable).with_name("artifactctl"))
-        ca = self._copy / "ca.crt"
-        started = time.perf_counter()
-        try:
-            self._compose("up", "--detach", "--wait")
-            self._compose("cp", "gateway:/etc/esb/certificates/ca.crt", str(ca))
-            self._run([artifactctl, "deploy", "--artifact", str(artifact), "--out", str(config)])
-            self._compose("cp", f"{config}/.", "gateway:/etc/esb/config")
-            self._compose("--profile", "deploy", "run", "--rm", "provisioner")
-            self._wait_for_config(ca)
-            self._tests(ca)
-        finally:
-            self._compose("--profile", "deploy", "down", "--volumes", "--timeout", "0")
-            workers = self._run(
-                ["docker", "ps", "--all", "--quiet", "--filter", f"label=com.esb.project={self._name}"]
-            ).split()
-            if workers:
-                self._run(["docker", "rm", "--force", "--volumes", *workers])
-        taken = time.perf_counter() - started
-        shutil.rmtree(config)
-        return taken
-
-    def _wait_for_config(self, ca: Path) -> None:
-        url = f"https://127.0.0.1:{self._ports['GATEWAY_HTTPS']}/health"
-        context = ssl.create_default_context(cafile=str(ca))
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with urlopen(url, timeout=5, context=context) as answer:
-                if json.load(answer)["config"]["digest"]:
-                    return
-            time.sleep(0.05)
-        raise SystemExit(f"{url} tells of no configuration")
-
-    def _tests(self, ca: Path) -> None:
-        plain = self._copy / "plain"
-        if not plain.exists():
-            shutil.copytree(self._copy / "e2e/scenarios", plain / "scenarios")
-            (plain / "conftest.py").write_text(_CONFTEST)
-            (plain / "pyproject.toml").write_text("")
-        local = "http://127.0.0.1"
-        urls = {
-            "gateway": f"https://127.0.0.1:{self._ports['GATEWAY_HTTPS']}",
-            "agent_metrics": f"{local}:{self._ports['AGENT_METRICS']}",
-            "database": f"{local}:{self._ports['DATABASE']}",
-            "s3": f"{local}:{self._ports['S3']}",
-        }
-        urls["authentication"] = f"{urls['gateway']}/user/auth/v1"
-        facts: Mapping[str, object] = {
-            "urls": urls,
-            "credentials": _CREDENTIALS,
-            "paths": {"ca_certificate": str(ca)},
-        }
-        options = ["-p", "no:esb_e2e", *WORKERS, f"scenarios/{Path(SUITE).name}"]
-        pytest(options, plain, {"BENCH": json.dumps(facts)})
-
-    def _compose(self, *arguments: str) -> None:
-        self._run(["docker", "compose", "-p", self._name, *arguments])
-
-    def _run(self, command: list[str]) -> str:
-        done = subprocess.run(
-            command, cwd=self._folder, env=self._variables, capture_output=True, text=True, check=False
+def _comparisons(taken: Mapping[str, list[float]]) -> Iterator[Row]:
+    plugin = taken["plugin"]
+    for name in _DRIVERS:
+        ratio = median(a / b for a, b in zip(plugin, taken[name], strict=True))
+        beside = (
+            f"{_BESIDE[name]}: {median(taken[name]):.2f} s (fastest {min(taken[name]):.2f}); "
+            f"the run: {median(plugin):.2f} s (fastest {min(plugin):.2f})"
         )
-        if done.returncode != 0:
-            raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout
+        yield Row(f"e2e-docker, cold run of the smoke suite, beside {name}", ratio, 1.0, "x", beside)
+
+
+def _plugin(copy: Path, *options: str) -> float:
+    arguments = ["--esb-profile", PROFILE, "--esb-test-target", SUITE, *options]
+    return pytest(arguments, copy, own_host(copy)).wall
+
+
+def _by_hand(copy: Path, name: str, drive: Driver) -> float:
+    matrix = yaml.safe_load((copy / "e2e/environments/test_matrix.yaml").read_text())
+    project_name = f"{matrix['matrix'][0]['esb_project']}-{os.getpid()}-{name}"
+    stack = Stack.with_free_ports(copy, project_name, Path(sys.executable).with_name("artifactctl"))
+    started = time.perf_counter()
+    drive(stack)
+    return time.perf_counter() - started
+
+
+def _shell(stack: Stack) -> None:
+    try:
+        stack.compose("up", "--detach", "--wait")
+        with stack.deployed():
+            _scenarios(stack, "shell")
+    finally:
+        stack.compose("--profile", "deploy", "down", "--volumes", "--timeout", "0")
+
+
+def _pytest_docker(stack: Stack) -> None:
+    _scenarios(stack, "with_pytest_docker")
+
+
+def _testcontainers(stack: Stack) -> None:
+    _scenarios(stack, "with_testcontainers")
+
+
+_DRIVERS: Mapping[str, Driver] = {
+    "shell": _shell,
+    "pytest-docker": _pytest_docker,
+    "testcontainers": _testcontainers,
+}
+_BESIDE = {
+    "shell": "up --wait, apply, pytest, down --timeout 0",
+    "pytest-docker": "its up and down --timeout 0, the shell's apply, the same tests",
+    "testcontainers": "its up and down (cannot be told not to wait), the shell's apply, the same tests",
+}
+
+
+def _scenarios(stack: Stack, driver: str) -> None:
+    """Run the suite by plain pytest, in an environment that `driver` gives it."""
+    plain = Path(stack.project, driver)
+    if not plain.exists():
+        shutil.copytree(Path(stack.project, "e2e/scenarios"), plain / "scenarios")
+        fixtures = (
+            "esb_e2e_plugin.fixtures.aws",
+            "esb_e2e_plugin.fixtures.gateway",
+            f"benchmarks.drivers.{driver}",
+        )
+        (plain / "conftest.py").write_text("".join(f"from {name} import *\n" for name in fixtures))
+        (plain / "pyproject.toml").write_text("")
+    variables = {**stack.variables, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+    pytest([f"scenarios/{Path(SUITE).name}"], plain, variables, python=PYTHON)
 
 
 def _prepare(copy: Path) -> None:
@@ -181,16 +135,12 @@ def _prepare(copy: Path) -> None:
     path.write_text(yaml.safe_dump(matrix))
 
 
-def _project_of(copy: Path) -> str:
-    matrix = yaml.safe_load((copy / "e2e/environments/test_matrix.yaml").read_text())
-    return f"{matrix['matrix'][0]['esb_project']}-{os.getpid()}"
-
-
-def _removal(events: Path) -> float:
-    """Return how long the clean-up took, in seconds."""
+def _phase(copy: Path, phase: str) -> float:
+    """Return how long a phase of the last run took, in seconds."""
+    events = copy / ".esb/e2e/state" / PROFILE / "events.jsonl"
     records = [json.loads(line) for line in events.read_text().splitlines()]
-    start = next(r["t"] for r in records if r["kind"] == "phase.started" and r["phase"] == "cleanup")
-    end = next(r["t"] for r in records if r["kind"] == "phase.finished" and r["phase"] == "cleanup")
+    start = next(r["t"] for r in records if r["kind"] == "phase.started" and r["phase"] == phase)
+    end = next(r["t"] for r in records if r["kind"] == "phase.finished" and r["phase"] == phase)
     return float(end - start)
 
 

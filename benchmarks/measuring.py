@@ -68,7 +68,11 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def pytest(
-    arguments: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None, exit_code: int = 0
+    arguments: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str] | None = None,
+    exit_code: int = 0,
+    python: Path | str = sys.executable,
 ) -> Usage:
     """Run pytest in `folder` to its end.
 
@@ -77,13 +81,14 @@ def pytest(
         folder: the working directory.
         variables: environment variables beside `PATH` and `HOME`.
         exit_code: the one that is expected.
+        python: the interpreter that has pytest.
 
     Raises:
         SystemExit: pytest ended otherwise; its output is shown.
     """
     before, started, clock = getrusage(RUSAGE_CHILDREN), time.time(), time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
+        [str(python), "-m", "pytest", *arguments],
         cwd=folder,
         env={**ENVIRONMENT, **(variables or {})},
         stdin=subprocess.DEVNULL,
