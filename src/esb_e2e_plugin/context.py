@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from esb_e2e_plugin.credentials import Credentials
+from esb_e2e_plugin.env_file import line_of
 from esb_e2e_plugin.environment import Paths, Urls
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.matrix import Mode
@@ -26,6 +27,7 @@ COMPUTED_NAMES = frozenset(
         "ESB_IMAGE_TAG",
         "ESB_SUBNET_EXTERNAL",
         "ESB_SUBNET_RUNTIME",
+        "ESB_SUBNET_FUNCTIONS",
         *PORT_NAMES,
     }
 )
@@ -154,9 +156,11 @@ def refuse_computed(scenario: Scenario, from_file: Mapping[str, str], computed: 
     for name in scenario.entry.env_vars:
         if name in computed:
             raise scenario.entry.error(f"env_vars.{name}", problem, remedy="remove it")
+    path = scenario.entry.env_file
     for name in from_file:
         if name in computed:
-            raise UserError(f"{scenario.entry.env_file}: {name}: {problem}", "remove it")
+            place = f"{path}:{line_of(path, name)}" if path is not None else "env file"
+            raise UserError(f"{place}: {name}: {problem}", "remove it")
 
 
 def _handed_on(host_env: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from esb_e2e_plugin.errors import UserError
@@ -32,6 +33,18 @@ def read_env_file(path: Path) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8", "save it as UTF-8") from error
     values: dict[str, str] = {}
+    for number, match in _variables(text, path):
+        values[match["name"]] = _value(match["value"], f"{path}:{number}: {match['name']}")
+    return values
+
+
+def line_of(path: Path, name: str) -> int:
+    """Return the line, from 1, of the last variable `name` of a file that `read_env_file` takes; else 0."""
+    text = path.read_text(encoding="utf-8-sig")
+    return max((number for number, match in _variables(text, path) if match["name"] == name), default=0)
+
+
+def _variables(text: str, path: Path) -> Iterator[tuple[int, re.Match[str]]]:
     for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
@@ -39,8 +52,7 @@ def read_env_file(path: Path) -> dict[str, str]:
         match = _LINE.fullmatch(stripped)
         if match is None or "\0" in stripped:
             raise UserError(f"{path}:{number}: is no variable; expected KEY=value, or # and a comment")
-        values[match["name"]] = _value(match["value"], f"{path}:{number}: {match['name']}")
-    return values
+        yield number, match
 
 
 def _value(text: str, place: str) -> str:

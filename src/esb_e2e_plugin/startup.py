@@ -2,12 +2,14 @@
 
 import os
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
-from esb_e2e_plugin import nested_hooks, planner, preflight
+from esb_e2e_plugin import capacity, nested_hooks, planner, preflight
+from esb_e2e_plugin.compose_preflight import ComposePreflight
 from esb_e2e_plugin.errors import UserError
-from esb_e2e_plugin.keys import SELECTION, TERMINAL, WORKERINPUT
+from esb_e2e_plugin.keys import AUTO_WORKERS, SELECTION, TERMINAL, WORKERINPUT
 from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
 from esb_e2e_plugin.options import needs_profile
 from esb_e2e_plugin.planner import Plan
@@ -18,6 +20,24 @@ from esb_e2e_plugin.session import OwnerSession, WorkerSession
 from esb_e2e_plugin.settings import Settings, read_settings
 
 _OWNER = "esb_e2e_owner"
+_COMPOSE = "esb_e2e_compose"
+
+
+class _ComposeSession:
+    """Has the compose files read beside what else the session begins with."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._preflight = ComposePreflight(plan, os.environ)
+
+    @pytest.hookimpl(tryfirst=True)  # before xdist starts its workers
+    def pytest_sessionstart(self) -> None:
+        try:
+            self._preflight.check()
+        except UserError as error:
+            raise pytest.UsageError(str(error)) from None
+
+    def pytest_unconfigure(self) -> None:
+        self._preflight.close()
 
 
 def configure(config: pytest.Config) -> None:
@@ -45,6 +65,21 @@ def configure(config: pytest.Config) -> None:
         raise UserError(f"{flag}: no environment is selected", "name one with --esb-profile")
 
 
+def auto_workers(config: pytest.Config) -> int | None:
+    """Return how many workers `-n auto` means; None where no environment is seen to be selected."""
+    try:
+        settings = _settings(config)
+        names = settings.profiles
+        if not names and (named := _named_tests(config)):
+            names = named.environments([entry.name for entry in _matrix(config, settings).entries])
+        if not names:
+            return None
+        selected = _matrix(config, settings).select(names)
+    except UserError:  # told when the session is configured
+        return None
+    return config.stash.setdefault(AUTO_WORKERS, capacity.workers(capacity.cores(), len(selected)))
+
+
 def select_late(config: pytest.Config) -> Selection:
     """Return the selection of a session without a profile in which a test turned out to need an environment.
 
@@ -56,8 +91,10 @@ def select_late(config: pytest.Config) -> Selection:
     settings = _settings(config)
     if named := _named_tests(config):
         selection = _select_named(config, settings, named)
-        if (owner := config.pluginmanager.get_plugin(_OWNER)) is not None:
-            owner.pytest_sessionstart()  # the hook was called before there was an owner
+        # The hook was called before there were these.
+        for name in (_COMPOSE, _OWNER):
+            if (plugin := config.pluginmanager.get_plugin(name)) is not None:
+                plugin.pytest_sessionstart()
         return selection
     try:
         return Selection(planner.plan(_matrix(config, settings), ["all"]), note="")
@@ -93,7 +130,7 @@ def _select_named(config: pytest.Config, settings: Settings, named: NamedTests) 
 
 
 def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: bool) -> None:
-    config.pluginmanager.register(Header(plan, settings, replaced=replaced), "esb_e2e_header")
+    config.pluginmanager.register(Header(config, plan, settings, replaced=replaced), "esb_e2e_header")
     option = config.option
     if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
         return
@@ -111,6 +148,8 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
     if settings.build_only:
         # Before xdist's own configure looks: no worker is started where no test runs.
         option.dist, option.tx, option.numprocesses = "no", [], None
+    if not option.setupplan and not settings.test_only:
+        config.pluginmanager.register(_ComposeSession(plan), _COMPOSE)
     terminal = config.stash.setdefault(TERMINAL, LiveTerminal(None))
     config.pluginmanager.register(OwnerSession(config, settings, plan, terminal), _OWNER)
 
@@ -122,6 +161,10 @@ def _join(config: pytest.Config) -> None:
     settings = _settings(config)
     worker = WorkerSession(config, facts)
     config.pluginmanager.register(worker, "esb_e2e_worker")
+    path = settings.matrix_path(config.rootpath)
+    if path.is_file() and sha256(path.read_bytes()).hexdigest() != worker.plan.matrix_digest:
+        name = config.workerinput["workerid"]  # type: ignore[attr-defined]
+        worker.refuse(f"worker {name} has another matrix than the controller: {path}")
     named = None if settings.profiles else _named_tests(config)
     config.stash[SELECTION] = Selection(worker.plan, named, HOW_TO_SELECT if named else "")
     if settings.profiles:

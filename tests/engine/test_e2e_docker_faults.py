@@ -52,6 +52,17 @@ def check_failed(result: Result, phase: str, cause: str, remedy: str, *, at_the_
     assert at_the_fault != (DEADLINE in result.output + result.log)
 
 
+def check_usage_error(project: DockerProject, shown: str, distribution: str = "-n0") -> None:
+    """Assert that a run ended with one line that matches, before anything was started or written."""
+    result = project.run(distribution)
+    assert result.code == 4, result.output
+    (line,) = [line for line in result.output.splitlines() if line.strip()]
+    assert re.search(rf"^ERROR: .*{shown}", line), line
+    assert not project.log.exists()
+    assert not project.state.exists()
+    project.check_nothing_left()
+
+
 def last_lines_of(result: Result, service: str) -> str:
     """Return what the summary shows as a service's own last lines."""
     found = re.search(rf"^last lines of {service}:\n((?:  .*\n)+)", result.summary, re.MULTILINE)
@@ -168,27 +179,57 @@ def test_a_full_address_pool_is_named(project: DockerProject) -> None:
     project.check_nothing_left()
 
 
+@pytest.mark.parametrize("distribution", ["-n0", "-n2"])
 @pytest.mark.parametrize(
-    ("services", "cause", "remedy"),
+    ("back", "shown"),
     [
         (
-            {"front": front_door(), "back": {**BACK, "container_name": "mine"}},
-            "services.back.container_name = 'mine'",
-            "remove container_name",
+            {**BACK, "container_name": "mine"},
+            "container_name: 'mine' .* expected no container_name.*remove it",
         ),
-        ({"door": front_door(), "back": BACK}, "has no service 'front'", "gateway: .service"),
-        ({"front": front_door(), "back": {"imagine": "x"}}, "the compose file is wrong: .*imagine", ""),
+        ({"imagine": "x"}, "Additional property imagine is not allowed; did you mean 'image'"),
+        ({**BACK, "image": "${BACK_IMAGE:?}"}, "required variable BACK_IMAGE is missing a value.*env_vars"),
     ],
-    ids=["container_name", "front door", "not a compose file"],
+    ids=["container_name", "unknown key", "variable without a value"],
 )
-def test_a_compose_file_that_cannot_work_is_told_before_anything_starts(
-    project: DockerProject, services: dict[str, Any], cause: str, remedy: str
+def test_a_compose_file_that_cannot_work_is_a_usage_error(
+    project: DockerProject, back: dict[str, Any], shown: str, distribution: str
 ) -> None:
-    """The user's mistake is named with what to write instead."""
-    project.write_compose(services)
-    result = project.run("-n0")
-    check_failed(result, "compose", cause, remedy)
-    assert "compose-create" not in result.log
+    """File, line and what to write instead, in one line; nothing was started or written."""
+    project.write_compose({"front": front_door(), "back": back})
+    check_usage_error(project, rf"docker-compose.yml:\d+: .*{shown}", distribution)
+
+
+def test_a_compose_file_that_is_no_yaml_is_a_usage_error(project: DockerProject) -> None:
+    """The line is the parser's."""
+    path = f"e2e/environments/{ENVIRONMENT}/docker-compose.yml"
+    project.write(path, "services:\n  front:\n    image: [\n")
+    check_usage_error(project, rf"{path}:\d+: did not find expected")
+
+
+def test_a_front_door_that_is_not_there_is_a_usage_error(project: DockerProject) -> None:
+    """The matrix names the service and the port, so its line is shown, with the services that there are."""
+    project.write_compose({"fronts": front_door(), "back": BACK})
+    shown = r"test_matrix.yaml:\d+: e2e-docker: gateway.service: .* no service 'front'.*did you mean 'fronts'"
+    check_usage_error(project, shown)
+    project.write_compose({"front": {**front_door(), "expose": ["9000"]}, "back": BACK})
+    shown = r"test_matrix.yaml:\d+: e2e-docker: gateway.port: .* has no port 8080; expected one of 9000"
+    check_usage_error(project, shown)
+
+
+def test_a_bind_mount_is_a_usage_error_for_a_remote_engine(project: DockerProject) -> None:
+    """An engine behind the network is asked nothing before that is said."""
+    project.write_compose({"front": front_door(), "back": {**BACK, "volumes": ["./data:/data"]}})
+    project.more["DOCKER_HOST"] = "tcp://127.0.0.1:1"
+    check_usage_error(project, r"docker-compose.yml:\d+: services.back.volumes: .*/data .*named volumes")
+
+
+def test_nobody_asks_compose_where_nothing_runs(project: DockerProject) -> None:
+    """Listing tests or a setup plan says nothing of a compose file, and starts no docker command."""
+    project.write_compose({"front": front_door(), "back": {"imagine": "x"}})
+    for question in ("--collect-only", "--setup-plan"):
+        result = project.run("-n0", question)
+        assert result.code == 0, result.output
     project.check_nothing_left()
 
 

@@ -160,26 +160,29 @@ def test_an_agent_on_another_engine_than_its_environment_fails_compose(
     project.check_nothing_left()
 
 
-def test_a_folder_that_a_remote_engine_does_not_see_is_named(
+def test_a_folder_of_this_machine_cannot_be_mounted_on_another_engine(
     on_second_engine: Callable[..., DockerProject],
 ) -> None:
-    """Over TCP nobody knows whose folder it is: a warning; where the engine has none, an error by name."""
+    """Over TCP nobody knows whose folder it would be: a usage error, by file and line."""
     project = on_second_engine()
-    missing = f"{project.folder}/not-there"
-    project.write_compose({"front": front_door(), "back": {**BACK, "volumes": [f"{missing}:/seen:ro"]}})
+    project.write_compose({"front": front_door(), "back": {**BACK, "volumes": ["./data:/seen:ro"]}})
+    result = project.run("-n0")
+    assert result.code == 4, result.output
+    assert re.search(r"docker-compose.yml:\d+: services.back.volumes: .*/data ", result.output)
+    project.check_nothing_left()
+
+
+def test_an_engine_socket_that_the_engines_host_does_not_have_is_named(
+    on_second_engine: Callable[..., DockerProject], tmp_path: Path
+) -> None:
+    """The one file that may be mounted from there; no empty folder is made in its place."""
+    missing = str(tmp_path / "not-there.sock")
+    project = on_second_engine(engine_socket=missing)
+    project.write_compose({"front": front_door(), "back": {**BACK, "volumes": [f"{missing}:/seen"]}})
     result = project.run("-n0")
     check_failed(result, "compose", f"a service mounts {missing}, which the engine's host does not have")
-    assert "remedy:    put the files into a named volume" in result.summary
-    project.check_nothing_left()
-    Path(missing).mkdir()
-    Path(missing, "file").touch()
-    check = {"test": "test -e /seen/file", "interval": "1s", "start_interval": "200ms"}
-    project.write_compose(
-        {"front": front_door(), "back": {**BACK, "volumes": [f"{missing}:/seen:ro"], "healthcheck": check}}
-    )
-    result = project.run("-n0")
-    check_green(result)
-    assert f"warning: services.back: {missing} is mounted from the engine's host" in result.output
+    assert "remedy:    set engine_socket in the matrix" in result.summary
+    assert not Path(missing).exists()
     project.check_nothing_left()
 
 

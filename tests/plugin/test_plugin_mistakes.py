@@ -120,11 +120,11 @@ MISTAKES = {
         (".env:2: is no variable", "KEY=value"), file("e2e/environments/one-local/.env", "A=b\nLEVEL debug\n")
     ),
     "computed variable in the env file": Mistake(
-        (".env: ESB_PROJECT: is computed", "remove it"),
+        (".env:1: ESB_PROJECT: is computed", "remove it"),
         file("e2e/environments/one-local/.env", "ESB_PROJECT=mine\n"),
     ),
     "variable of the services in the env file": Mistake(
-        (".env: CONFIG_DIR: is computed", "remove it"),
+        (".env:1: CONFIG_DIR: is computed", "remove it"),
         file("e2e/environments/one-local/.env", "CONFIG_DIR=/nowhere\n"),
     ),
     "address of another host": Mistake(

@@ -25,7 +25,9 @@ def _marked(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> list[Any]:
 _Loader.add_constructor("!override", _marked)
 
 
-def render(model: dict[str, Any], warnings: list[str] | None = None) -> dict[str, Any]:
+def render(
+    model: dict[str, Any], warnings: list[str] | None = None, engine_socket: str | None = None
+) -> dict[str, Any]:
     """Return the override of `model` for an environment with the ports from 18020 on."""
     text = override(
         model,
@@ -35,6 +37,7 @@ def render(model: dict[str, Any], warnings: list[str] | None = None) -> dict[str
         subnets=(_SUBNETS.external, _SUBNETS.runtime),
         front_door=FrontDoor("web", 80),
         warn=(warnings if warnings is not None else []).append,
+        engine_socket=engine_socket,
     )
     document: dict[str, Any] = yaml.load(text, Loader=_Loader)  # noqa: S506  a SafeLoader
     return document
@@ -99,16 +102,22 @@ def test_a_third_network_is_left_to_the_engine() -> None:
     assert document["networks"]["c"]["labels"] == _LABELS
 
 
-def test_a_container_name_is_an_error_that_says_what_to_do() -> None:
-    """A fixed name would be shared by all environments."""
-    with pytest.raises(StepError, match=r"services\.db\.container_name = 'db'.*remove container_name"):
-        render({"services": {"web": {}, "db": {"container_name": "db"}}})
+def test_a_volume_with_a_fixed_name_is_the_environments_own_all_the_same() -> None:
+    """Two environments of one compose file share no data; a volume of somebody else stays theirs."""
+    volumes = {"data": {"name": "the-data"}, "theirs": {"external": True}}
+    document = render({"services": {"web": {}}, "volumes": volumes})
+    assert document["volumes"] == {"data": {"name": "shop-a_data", "labels": _LABELS}}
 
 
-def test_a_missing_front_door_is_an_error_that_says_what_to_do() -> None:
-    """The matrix' gateway must name a service."""
-    with pytest.raises(StepError, match=r"no service 'web'.*gateway: \{service"):
-        render({"services": {"db": {}}})
+def test_on_another_machines_engine_the_socket_must_be_there() -> None:
+    """An engine that lacks the agent's socket says so, and makes no empty folder of that name."""
+    socket = {"type": "bind", "source": "/run/engine.sock", "target": "/run/docker.sock", "bind": {}}
+    data = {"type": "volume", "source": "data", "target": "/data"}
+    model = {"services": {"web": {}, "agent": {"volumes": [socket, data, {"type": "tmpfs"}]}}}
+    services = render(model, engine_socket="/run/engine.sock")["services"]
+    assert services["agent"]["volumes"] == [{**socket, "bind": {"create_host_path": False}}]
+    assert "volumes" not in services["web"]
+    assert "volumes" not in render(model)["services"]["agent"]
 
 
 def test_more_ports_than_the_block_has_are_an_error() -> None:

@@ -11,8 +11,22 @@ from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.supervisor import Command, Supervisor
 
 DEPLOY_PROFILE = "deploy"
+PROFILES_VARIABLE = "COMPOSE_PROFILES"
 
 _LAST_LINES = 20
+
+
+def config_command(project: str, files: Sequence[Path]) -> list[str]:
+    """Return the command that writes a project's compose files as one JSON document."""
+    return [*_base(project), *_named(files), "--profile", "*", "config", "--format", "json"]
+
+
+def _base(project: str) -> list[str]:
+    return ["docker", "compose", "--ansi", "never", "--progress", "plain", "-p", project]
+
+
+def _named(files: Sequence[Path]) -> list[str]:
+    return [argument for path in files for argument in ("-f", str(path))]
 
 
 class Compose:
@@ -36,9 +50,8 @@ class Compose:
             environment: all variables of the commands.
         """
         self._supervisor = supervisor
-        self._base = ["docker", "compose", "--ansi", "never", "--progress", "plain", "-p", project]
-        self._files = [argument for path in files for argument in ("-f", str(path))]
-        self._override = override
+        self._config = config_command(project, files)
+        self._command = [*_base(project), *_named([*files, override])]
         self._environment = environment
 
     def model(self, deadline: Deadline) -> dict[str, Any]:
@@ -47,10 +60,9 @@ class Compose:
         Raises:
             StepError: Compose does not accept them, or is not installed.
         """
-        argv = [*self._base, *self._files, "--profile", "*", "config", "--format", "json"]
         try:
             done = subprocess.run(
-                argv,
+                self._config,
                 env=dict(self._environment),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -80,7 +92,7 @@ class Compose:
         """Make networks, volumes and containers, those of the deploy profile too, and start nothing."""
         self._run(
             "compose-create",
-            ["--profile", DEPLOY_PROFILE, "up", "--no-start", "--no-build", "--quiet-pull"],
+            [*self._profiles(), "up", "--no-start", "--no-build", "--quiet-pull"],
             deadline,
         )
 
@@ -88,6 +100,10 @@ class Compose:
         """Start the services as their `depends_on` conditions demand."""
         self._run("compose-up", ["up", "--detach", "--no-build", "--no-recreate"], deadline)
 
+    def _profiles(self) -> list[str]:
+        # Named on the command line, profiles replace those of the variable.
+        chosen = [name.strip() for name in self._environment.get(PROFILES_VARIABLE, "").split(",")]
+        return [f"--profile={name}" for name in (DEPLOY_PROFILE, *chosen) if name]
+
     def _run(self, name: str, arguments: Sequence[str], deadline: Deadline) -> None:
-        options, command = list(arguments), [*self._base, *self._files, "-f", str(self._override)]
-        self._supervisor.run(Command(name, (*command, *options), self._environment), deadline)
+        self._supervisor.run(Command(name, (*self._command, *arguments), self._environment), deadline)

@@ -13,12 +13,12 @@ from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.environment import Environment, Paths
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import StepError
-from esb_e2e_plugin.lifecycle import service_images
+from esb_e2e_plugin.lifecycle import compose_mistakes, compose_variables, service_images
 from esb_e2e_plugin.lifecycle.compose import Compose
 from esb_e2e_plugin.lifecycle.container_watch import ContainerWatch
 from esb_e2e_plugin.lifecycle.containers import Containers, files_below
 from esb_e2e_plugin.lifecycle.deadline import Deadline
-from esb_e2e_plugin.lifecycle.endpoint import for_commands
+from esb_e2e_plugin.lifecycle.docker_variables import for_commands
 from esb_e2e_plugin.lifecycle.engine import Engine
 from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
@@ -26,7 +26,7 @@ from esb_e2e_plugin.lifecycle.override import FrontDoor, override
 from esb_e2e_plugin.lifecycle.refusals import port_taken, refused_to_create
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
-from esb_e2e_plugin.networks import SubnetLedger
+from esb_e2e_plugin.networks import SubnetLedger, SubnetPair
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.processes import end_marked, marked
 from esb_e2e_plugin.store import write_atomically
@@ -79,6 +79,7 @@ class DockerDriver:
         self._journal = journal
         self._engine = engine
         self._fixture_images = fixture_images
+        self._override = paths.run / "compose.override.yaml"
         self._creating = False
         self._containers = Containers(engine, project)
         self._watch = ContainerWatch(
@@ -100,41 +101,10 @@ class DockerDriver:
 
     def up(self, context: RunContext, deadline: Deadline) -> None:
         """Build what is missing, create everything, fill the volumes, start, and wait until all is well."""
-        pair = self._subnets.lease(
-            self._key,
-            environment=context.name,
-            pool=self._run.subnet_pool,
-            used=self._engine.subnets(),
-            on_move=lambda base, _, reason: self._journal.line(
-                "esb", f"subnet {IPv4Network((base, 23))} {reason}"
-            ),
-        )
-        environment = {
-            **self._variables(context),
-            **pair.to_env(),
-            "ESB_ENGINE_SOCKET": self._scenario.entry.engine_socket,
-        }
-        with self._commands(environment, deadline) as commands:
-            environment |= service_images.ensure(
-                self._run.root, commands, no_cache=self._run.settings.no_cache
-            )
-        path = self._paths.run / "compose.override.yaml"
-        compose = Compose(
-            self._supervisor, self._project, self._scenario.entry.compose_files, path, environment
-        )
+        pair = self._lease_subnets(context)
+        compose = self._compose(context, pair, deadline)
         model = compose.model(deadline)
-        gateway = self._scenario.entry.gateway
-        document = override(
-            model,
-            project=self._project,
-            labels=context.labels,
-            ports=context.ports,
-            subnets=(pair.external, pair.runtime),
-            front_door=FrontDoor(gateway.service, gateway.port),
-            warn=lambda text: self._journal.say(f"compose: warning: {text}"),
-            engine_socket=self._scenario.entry.engine_socket if self._engine.remote else None,
-        )
-        write_atomically(path, document)
+        warnings = self._fit(model, context, pair)
         built = [name for name, service in model["services"].items() if service.get("build")]
         if built:
             compose.build(built, deadline, no_cache=self._run.settings.no_cache)
@@ -148,6 +118,9 @@ class DockerDriver:
         self._containers.fill_volume(_CERTIFICATES_VOLUME, files_below(self._paths.certificates))
         self._watch.begin()
         self._start(model, compose, deadline)
+        # Said once: until now the environment could have moved to other ports.
+        for text in warnings:
+            self._journal.say(f"compose: warning: {text}")
         self._watch.wait_until_well(
             self.gateway_health(context), context.run_id, deadline, lambda: self._supervisor.poll(0)
         )
@@ -271,6 +244,49 @@ class DockerDriver:
             journal=self._journal,
             deadline=deadline,
         )
+
+    def _lease_subnets(self, context: RunContext) -> SubnetPair:
+        return self._subnets.lease(
+            self._key,
+            environment=context.name,
+            pool=self._run.subnet_pool,
+            used=self._engine.subnets(),
+            on_move=lambda base, _, reason: self._journal.line(
+                "esb", f"subnet {IPv4Network((base, 23))} {reason}"
+            ),
+        )
+
+    def _compose(self, context: RunContext, pair: SubnetPair, deadline: Deadline) -> Compose:
+        entry = self._scenario.entry
+        environment = {
+            **self._variables(context),
+            **pair.to_env(),
+            "ESB_ENGINE_SOCKET": entry.engine_socket,
+        }
+        with self._commands(environment, deadline) as commands:
+            environment |= service_images.ensure(
+                self._run.root, commands, no_cache=self._run.settings.no_cache
+            )
+        return Compose(self._supervisor, self._project, entry.compose_files, self._override, environment)
+
+    def _fit(self, model: Mapping[str, Any], context: RunContext, pair: SubnetPair) -> list[str]:
+        """Write what makes the compose files fit for this environment, and return the warnings about them."""
+        entry = self._scenario.entry
+        if (mistake := compose_mistakes.mistake(model, entry, remote=self._engine.remote)) is not None:
+            raise mistake
+        warnings = compose_variables.unused(entry, model)
+        document = override(
+            model,
+            project=self._project,
+            labels=context.labels,
+            ports=context.ports,
+            subnets=(pair.external, pair.runtime),
+            front_door=FrontDoor(entry.gateway.service, entry.gateway.port),
+            warn=warnings.append,
+            engine_socket=entry.engine_socket if self._engine.remote else None,
+        )
+        write_atomically(self._override, document)
+        return warnings
 
     def _start(self, model: Mapping[str, Any], compose: Compose, deadline: Deadline) -> None:
         long_running = self._containers.long_running()

@@ -1,56 +1,87 @@
-"""Which engine an environment runs on: the same one for docker-py and for docker's command line."""
+"""Which engine an environment runs on, for docker-py: the same one as for docker's command line."""
 
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import docker
 from docker.context.config import get_current_context_name
 from docker.tls import TLSConfig
+from docker.utils import kwargs_from_env, parse_host
 
 from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.lifecycle.docker_variables import DEFAULT_CONTEXT
 
-_NAMING = ("DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONTEXT")
-_DEFAULT = "default"
 _SECONDS = 20
 
 
-def connect(environ: Mapping[str, str], context: str | None, *, timeout: int) -> docker.DockerClient:
-    """Return a client of an engine; nothing is sent to it yet.
+@dataclass(frozen=True)
+class Endpoint:
+    """Where an engine answers.
+
+    Attributes:
+        url: such as `unix:///var/run/docker.sock` or `tcp://build-box:2376`.
+        tls: what verifies it and what it verifies, or None.
+    """
+
+    url: str
+    tls: TLSConfig | None = None
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is reached by the network, so that it may see none of this machine's files."""
+        return self._name is not None
+
+    @property
+    def host(self) -> str | None:
+        """The other machine that it is on; None for this one."""
+        return None if self._name is None or _is_this_machine(self._name) else self._name
+
+    @property
+    def _name(self) -> str | None:
+        parts = urlsplit(self.url)
+        return None if parts.scheme.endswith("unix") else parts.hostname
+
+
+def find(environ: Mapping[str, str], context: str | None) -> Endpoint:
+    """Return where an engine answers; nothing is sent to it.
 
     Args:
         environ: variables that may name it: `DOCKER_HOST` with its companions, then `DOCKER_CONTEXT`.
         context: a docker context that names it, whatever the variables say.
-        timeout: seconds that an answer may take.
 
     Raises:
         StepError: there is no such context.
     """
     named = context or _usual_context(environ)
-    if named == _DEFAULT:
-        return docker.DockerClient.from_env(environment=dict(environ), timeout=timeout)
-    endpoint, tls = _inspect(named, environ)
-    return docker.DockerClient(base_url=endpoint["Host"], tls=tls or False, timeout=timeout)
+    if named != DEFAULT_CONTEXT:
+        return _inspect(named, environ)
+    chosen = kwargs_from_env(environment=dict(environ))
+    tls = chosen.get("tls")
+    return Endpoint(str(parse_host(chosen.get("base_url"), tls=tls is not None)), tls)
 
 
-def for_commands(variables: Mapping[str, str], context: str | None) -> dict[str, str]:
-    """Return variables with which docker's command line talks to the engine that `connect` finds."""
-    if context is None:
-        return dict(variables)
-    # DOCKER_HOST would win over the context.
-    return {name: value for name, value in variables.items() if name not in _NAMING} | {
-        "DOCKER_CONTEXT": context
-    }
+def connect(endpoint: Endpoint, *, timeout: int) -> docker.DockerClient:
+    """Return a client of an engine; nothing is sent to it yet.
+
+    Args:
+        endpoint: where it answers.
+        timeout: seconds that an answer may take.
+    """
+    return docker.DockerClient(base_url=endpoint.url, tls=endpoint.tls or False, timeout=timeout)
 
 
 def _usual_context(environ: Mapping[str, str]) -> str:
     if environ.get("DOCKER_HOST"):
-        return _DEFAULT
+        return DEFAULT_CONTEXT
     return environ.get("DOCKER_CONTEXT") or get_current_context_name()
 
 
-def _inspect(context: str, environ: Mapping[str, str]) -> tuple[Mapping[str, str], TLSConfig | None]:
+def _inspect(context: str, environ: Mapping[str, str]) -> Endpoint:
     """Ask the command line: docker-py finds no context where there is no config.json beside them."""
     command = ["docker", "context", "inspect", context]
     try:
@@ -78,12 +109,20 @@ def _inspect(context: str, environ: Mapping[str, str]) -> tuple[Mapping[str, str
         for name in facts["TLSMaterial"].get("docker") or ()
     }
     if not files:
-        return endpoint, None
+        return Endpoint(endpoint["Host"])
     ca, cert, key = (
         str(files[name]) if name in files else None for name in ("ca.pem", "cert.pem", "key.pem")
     )
-    return endpoint, TLSConfig(
+    tls = TLSConfig(
         client_cert=(cert, key) if cert and key else None,
         ca_cert=ca,
         verify=not endpoint.get("SkipTLSVerify", False),
     )
+    return Endpoint(endpoint["Host"], tls)
+
+
+def _is_this_machine(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"

@@ -14,7 +14,7 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException, NotFound
 
-from esb_e2e_plugin.lifecycle.endpoint import connect
+from esb_e2e_plugin.lifecycle.endpoint import connect, find
 from esb_e2e_plugin.lifecycle.engine_errors import engine_errors
 from esb_e2e_plugin.lifecycle.engine_events import EventStream
 
@@ -33,23 +33,26 @@ class Engine:
     Attributes:
         id: its identity, the same by whatever way it is reached.
         remote: whether it is reached otherwise than by a socket of this machine.
+        host: the other machine that it is on; None for this one.
     """
 
     def __init__(self, environ: Mapping[str, str], context: str | None) -> None:
         """Connect to an engine.
 
         Args:
-            environ: variables that may name it, see `endpoint.connect`.
+            environ: variables that may name it, see `endpoint.find`.
             context: a docker context that names it, or None.
 
         Raises:
             StepError: it does not answer.
         """
         with engine_errors("connecting to the container engine"):
-            self._client = connect(environ, context, timeout=_API_SECONDS)
+            endpoint = find(environ, context)
+            self._client = connect(endpoint, timeout=_API_SECONDS)
             self._api: Any = self._client.api
             self.id: str = self._client.info()["ID"]
-        self.remote = not self._api.base_url.startswith("http+docker:")
+        self.remote = endpoint.remote
+        self.host = endpoint.host
 
     def close(self) -> None:
         """Close the connections."""

@@ -51,34 +51,29 @@ def override(
         ports: the environment's host ports.
         subnets: its subnets, for the external network first.
         front_door: the port that must be reachable.
-        warn: told about ports that are replaced, and about folders that the engine may not see.
+        warn: told about ports that are replaced.
         engine_socket: on another machine's engine the one file that may be mounted from its host; None for
             an engine of this machine.
 
     Raises:
-        StepError: the compose file names a container, which no second environment could have.
+        StepError: more ports are published than the environment has.
     """
     services: Mapping[str, Any] = model.get("services") or {}
-    if front_door.service not in services:
-        raise StepError(
-            f"the compose file has no service {front_door.service!r}",
-            remedy="name the front door with gateway: {service: …, port: …} in the matrix",
-        )
-    publisher = _Publisher(ports, front_door, warn)
+    door = _publishing(services, front_door)
+    publisher = _Publisher(ports, door, warn)
     document = {
         "services": {
             name: {
                 "labels": dict(labels),
                 "ports": _Replace(publisher.ports_of(name, service)),
-                **_mounts(name, service, engine_socket, warn),
+                **_mounts(service, engine_socket),
                 **({"build": {"labels": _build_labels(labels)}} if service.get("build") else {}),
             }
             for name, service in services.items()
-            if _has_no_name(name, service)
         },
         "networks": _networks(model.get("networks") or {}, project, labels, list(subnets)),
         "volumes": {
-            name: {"labels": dict(labels)}
+            name: {"name": f"{project}_{name}", "labels": dict(labels)}
             for name, volume in (model.get("volumes") or {}).items()
             if not (volume or {}).get("external")
         },
@@ -86,27 +81,21 @@ def override(
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False)
 
 
-def _has_no_name(name: str, service: Mapping[str, Any]) -> bool:
-    if service.get("container_name"):
-        raise StepError(
-            f"services.{name}.container_name = {service['container_name']!r}: environments cannot share it",
-            remedy="remove container_name; compose names the container <project>-<service>-<n>",
-        )
-    return True
+def network_owner(service: Mapping[str, Any]) -> str | None:
+    """Return the service whose network `service` is in, and which publishes its ports, if not its own."""
+    kind, _, owner = str(service.get("network_mode") or "").partition(":")
+    return owner if kind == "service" else None
 
 
-def _mounts(
-    name: str, service: Mapping[str, Any], engine_socket: str | None, warn: Callable[[str], None]
-) -> dict[str, Any]:
-    binds = [volume for volume in service.get("volumes") or () if volume["type"] == "bind"]
+def _publishing(services: Mapping[str, Any], door: FrontDoor) -> FrontDoor:
+    return FrontDoor(network_owner(services.get(door.service, {})) or door.service, door.port)
+
+
+def _mounts(service: Mapping[str, Any], engine_socket: str | None) -> dict[str, Any]:
+    binds = [volume for volume in service.get("volumes") or () if volume.get("source") == engine_socket]
     if engine_socket is None or not binds:
         return {}
-    for bind in binds:
-        if bind["source"] != engine_socket:
-            warn(
-                f"services.{name}: {bind['source']} is mounted from the engine's host, not from this machine"
-            )
-    # An engine that does not see a folder must say so, and not make an empty one in its place.
+    # An engine that has no such file must say so, and not make an empty folder in its place.
     return {
         "volumes": [
             {**bind, "bind": {**(bind.get("bind") or {}), "create_host_path": False}} for bind in binds

@@ -25,7 +25,7 @@ def refused_to_create(error: StepError, subnets: tuple[IPv4Network, IPv4Network]
     mounted = unseen.partition(_UNSEEN)[2].strip()
     return StepError(
         f"a service mounts {mounted}, which the engine's host does not have",
-        remedy="put the files into a named volume, or run on an engine of this machine",
+        remedy="set engine_socket in the matrix to the engine's socket on its own host",
         service=error.service,
         lines=error.lines,
     )

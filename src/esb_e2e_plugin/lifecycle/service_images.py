@@ -50,8 +50,7 @@ def ensure(root: Path, commands: Commands, *, no_cache: bool = False) -> dict[st
     Raises:
         StepError: the image cannot be had; carries the last lines of what failed.
     """
-    named = commands.environ.get(IMAGE_VARIABLE, "").strip()
-    if named or not (root / _SOURCES / _DOCKERFILE).is_file():
+    if not builds(root, commands.environ):
         return {}
     try:
         return {IMAGE_VARIABLE: _Build(root, commands, no_cache=no_cache).run()}
@@ -63,6 +62,12 @@ def ensure(root: Path, commands: Commands, *, no_cache: bool = False) -> dict[st
             service="images",
             lines=error.output if isinstance(error, CommandError) else (),
         ) from error
+
+
+def builds(root: Path, environ: Mapping[str, str]) -> bool:
+    """Return whether the image is made from the sources of the project at `root`."""
+    named = environ.get(IMAGE_VARIABLE, "").strip()
+    return not named and (root / _SOURCES / _DOCKERFILE).is_file()
 
 
 def _what(error: ArtifactError) -> str:

@@ -175,8 +175,9 @@ class _Reader:
         place: Keys = ("matrix", index)
         lines = {"": self._document.line(place)}
         lines |= {key: self._document.key_line((*place, key)) for key in shape.model_fields_set}
-        for name in shape.env_vars:
-            lines[f"env_vars.{name}"] = self._document.key_line((*place, "env_vars", name))
+        nested = {"env_vars": shape.env_vars, "gateway": shape.gateway.model_fields_set}
+        for key, names in nested.items():
+            lines |= {f"{key}.{name}": self._document.key_line((*place, key, name)) for name in names}
         return lines
 
     def _check_together(self, entry: Entry, shape: EntryShape, index: int) -> None:
