@@ -90,9 +90,16 @@ class Journal:
     """
 
     def __init__(
-        self, environment: str, run_id: str, log: Path, events: Path, listener: Callable[[str, str], None]
+        self,
+        environment: str,
+        run_id: str,
+        log: Path,
+        events: Path,
+        listener: Callable[[str, str], None],
+        *,
+        anew: bool = True,
     ) -> None:
-        """Start both files anew.
+        """Open both files.
 
         Args:
             environment: the instance's name.
@@ -100,6 +107,7 @@ class Journal:
             log: the log file; its folder is made.
             events: the events file; its folder is made.
             listener: called with environment and text for each line meant for the terminal.
+            anew: whether a new run begins; else both files go on.
         """
         self.environment = environment
         self.redact = Redactor()
@@ -108,8 +116,8 @@ class Journal:
         self._run_id = run_id
         self._listener = listener
         self._lock = threading.Lock()
-        self._log = _open_anew(log)
-        self._events = _open_anew(events)
+        self._log = _open(log, anew=anew)
+        self._events = _open(events, anew=anew)
 
     def event(self, kind: str, **fields: Any) -> None:
         """Record that something of `kind` happened, such as `phase.started`, with its `fields`."""
@@ -154,9 +162,10 @@ def tail(path: Path, count: int) -> list[str]:
     return [plain_text(line) for line in lines[-count:]] if count else []
 
 
-def _open_anew(path: Path) -> int:
+def _open(path: Path, *, anew: bool) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    return os.open(path, flags | (os.O_TRUNC if anew else 0), 0o644)
 
 
 def _write(descriptor: int, line: str) -> None:

@@ -76,6 +76,7 @@ OPTIONS = (
         "test_target", "targets", "run this path or node id in place of the suites, on one environment", "T"
     ),
     Option("keep", "flag", "leave environments running at the end"),
+    Option("keep_failed", "flag", "leave an environment that failed, or whose test failed, as it is"),
     Option("no_cache", "flag", "build every image anew"),
     Option("max_starting", "count", "environments that come up at once (default: by cores and memory)", "N"),
     Option("max_environments", "count", "environments that are there at once; 1: one after the other", "N"),

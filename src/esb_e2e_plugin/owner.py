@@ -6,6 +6,7 @@ It lives in the process that decides the end of the run: the xdist controller, o
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -13,12 +14,14 @@ from esb_e2e_plugin.capacity import Bounds
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.errors import EsbError
 from esb_e2e_plugin.failure import CancelledError, EnvironmentFailedError, Failure, StepError
+from esb_e2e_plugin.lifecycle.reaper import Reaper
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner
 from esb_e2e_plugin.planner import Scenario
 
 _WATCH_SECONDS = 0.1
 _WAKE_SECONDS = 0.2
+_LOOK_SECONDS = 2.0
 
 
 class Status(Enum):
@@ -109,6 +112,7 @@ class Owner:
         self._while_waiting = while_waiting
         self._changed = threading.Condition()
         self._finishing = False
+        self._reaper = Reaper([slot.scenario for slot in self._slots.values()], run)
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -220,7 +224,7 @@ class Owner:
         """End all environments and return when that is done.
 
         Raises:
-            KeyboardInterrupt: the user did not want to wait for the clean-up; the next run does it.
+            KeyboardInterrupt: the user did not want to wait for the clean-up; see `abandon`.
         """
         with self._changed:
             self._finishing = True
@@ -233,7 +237,40 @@ class Owner:
             while slot.thread is not None and slot.thread.is_alive():
                 self._while_waiting()
                 slot.thread.join(_WAKE_SECONDS)
+        self._reaper.dismiss()
         self._while_waiting()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no environment needs its owner any more."""
+        return not any(slot.thread is not None and slot.thread.is_alive() for slot in self._slots.values())
+
+    def abandon(self) -> tuple[dict[str, list[str]], int | None]:
+        """Leave the end of all environments to the reaper, which begins when this process has ended.
+
+        Returns:
+            What there is of each environment, each thing with the command that removes it, and the reaper's
+            pid; None where there is no reaper.
+        """
+        found: dict[str, list[str]] = {}
+
+        def look(name: str, runner: EnvironmentRunner) -> None:
+            with suppress(Exception):  # an engine that does not answer must not keep the user waiting
+                found[name] = runner.left()
+
+        runners = [(slot.scenario.name, slot.runner) for slot in self._slots.values() if not slot.ended]
+        threads = [
+            threading.Thread(target=look, args=(name, runner), daemon=True)
+            for name, runner in runners
+            if runner is not None
+        ]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + _LOOK_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._reaper.hand_over()
+        return dict(found), self._reaper.pid
 
     def cancel(self) -> None:
         """Give up what is going on for every environment; `finish` then removes what is there."""
@@ -283,6 +320,8 @@ class Owner:
 
     def _own(self, profile: str, slot: _Slot) -> None:
         try:
+            if not self._run.settings.test_only:
+                self._reaper.start()
             runner = EnvironmentRunner.own(slot.scenario, self._run)
         except CancelledError:
             self._change(profile, slot, Status.GONE)
@@ -308,8 +347,12 @@ class Owner:
             environment = runner.attach() if self._run.settings.test_only else runner.bring_up()
             slot.seconds = time.monotonic() - started
             self._change(profile, slot, Status.READY, environment=environment)
+            recorded = False
             while not slot.released.is_set() or slot.disturbed_by is not None:
                 self._watch(profile, slot, runner)
+                if slot.test_failure is not None and not recorded:
+                    runner.record_failed_test(slot.test_failure.cause)
+                    recorded = True
             runner.finish_phase(slot.test_failure.cause if slot.test_failure is not None else None)
         except CancelledError as error:
             runner.finish_phase(error.message)
@@ -337,8 +380,11 @@ class Owner:
         try:
             if slot.failure or slot.test_failure:
                 slot.tail = tuple(runner.journal.tail(settings.log_lines))
-            if slot.environment is not None and (settings.keep or settings.build_only):
+            if slot.environment is not None and (
+                settings.keep or settings.build_only or settings.keep_failed
+            ):
                 slot.released.wait()
+            if self._is_kept(slot, runner):
                 runner.leave()
                 return
             slot.cleanup_failure = runner.clean_up()
@@ -347,6 +393,13 @@ class Owner:
             slot.cleanup_failure = Failure(slot.scenario.name, "cleanup", cause, "the next run removes it")
         if slot.cleanup_failure is not None and not slot.tail:
             slot.tail = tuple(runner.journal.tail(settings.log_lines))
+
+    def _is_kept(self, slot: _Slot, runner: EnvironmentRunner) -> bool:
+        settings = self._run.settings
+        if slot.environment is not None and (settings.keep or settings.build_only):
+            return True
+        failed = slot.failure is not None or slot.test_failure is not None
+        return settings.keep_failed and failed and runner.is_there
 
     def _change(
         self,

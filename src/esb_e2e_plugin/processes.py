@@ -58,6 +58,11 @@ def end_marked(mark: str, timeout: float) -> list[int]:
     return []
 
 
+def described(pids: Iterable[int]) -> list[str]:
+    """Return each process with the command that ends it."""
+    return [f"process {pid} (kill -9 {pid})" for pid in pids]
+
+
 def descriptors_ended(descriptors: Iterable[int], timeout: float) -> list[int]:
     """Wait up to `timeout` seconds for a process to end; return the pidfds of those that have."""
     poll = select.poll()

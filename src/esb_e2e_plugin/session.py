@@ -75,6 +75,7 @@ class OwnerSession:
         self._failed_tests: dict[str, list[str]] = {}
         self._exclusive: set[str] = set()
         self._handlers: dict[int, Any] = {}
+        self._abandoned = False
         config.stash[BRINGUP] = self._owner
         config.pluginmanager.register(self._controller, "esb_e2e_controller")
         terminal.wake = self._wake
@@ -193,19 +194,32 @@ class OwnerSession:
                 self._owner.finish()
             except KeyboardInterrupt:
                 if session.exitstatus == pytest.ExitCode.INTERRUPTED:
-                    self._line("esb", "interrupted again: what is left is removed by the next run")
-                    self._terminal.drain()
+                    self._abandon()
                     return
                 session.exitstatus = pytest.ExitCode.INTERRUPTED
                 self._owner.cancel()
                 self._line(
-                    "esb", "interrupted: the clean-up goes on; the next interrupt leaves it to the next run"
+                    "esb", "interrupted: the clean-up goes on; the next interrupt ends this run at once"
                 )
             else:
                 return
 
     def pytest_unconfigure(self) -> None:
-        """Give the signals back."""
+        """Leave what an interrupt has kept from being ended to the reaper; give the signals back."""
+        if not self._owner.is_done and not self._abandoned:
+            self._abandon()
+    def _abandon(self) -> None:
+        """End without the clean-up: say what is left, and who removes it."""
+        self._abandoned = True
+        with suppress(KeyboardInterrupt):  # who cannot wait for this either gets it from the reaper's log
+            left, reaper = self._owner.abandon()
+            who = f"the reaper (pid {reaper})" if reaper is not None else "the next run"
+            self._line("esb", f"interrupted again: what is left is removed by {who}, or by these commands")
+            for name, things in left.items():
+                for thing in things:
+                    self._line(name, f"left: {thing}")
+        self._terminal.drain()
+
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 

@@ -35,6 +35,7 @@ class Settings:
         test_only: Use running environments, and leave them as they are.
         test_targets: Absolute paths or node ids that replace suites and path arguments.
         keep: Leave the environments up at the end.
+        keep_failed: Leave the environments that failed as they are.
         no_cache: Build every image anew.
         max_starting: Environments that come up at once; None for what the machine can do.
         max_environments: Environments that are there at once; None for any number.
@@ -55,6 +56,7 @@ class Settings:
     test_only: bool
     test_targets: tuple[str, ...]
     keep: bool
+    keep_failed: bool
     no_cache: bool
     max_starting: int | None
     max_environments: int | None

@@ -1,11 +1,12 @@
 """Runs that are killed or interrupted in any phase, and the same command again."""
 
 import os
+import re
 import signal
 
 import pytest
 
-from tests.faults.project import Project, Run, eventually
+from tests.faults.project import ENVIRONMENT, Project, Run, eventually
 
 PHASES = ("reset", "compose", "deploy", "test")
 
@@ -189,8 +190,8 @@ def test_an_interrupt_while_the_environment_is_removed_does_not_keep_it(project:
     assert project.left_over() == []
 
 
-def test_a_second_interrupt_leaves_the_clean_up_to_the_next_run(project: Project) -> None:
-    """Who cannot wait is told who removes what is left."""
+def test_a_second_interrupt_leaves_the_clean_up_to_the_reaper(project: Project) -> None:
+    """Who cannot wait is told what is left, the commands that remove it, and who does so meanwhile."""
     project.write("conftest.py", SLOW_CLEANUP)
     project.hold.touch()
     run = project.start("-n0")
@@ -200,5 +201,7 @@ def test_a_second_interrupt_leaves_the_clean_up_to_the_next_run(project: Project
     run.signal_group(signal.SIGINT)
     result = run.wait()
     assert result.code == pytest.ExitCode.INTERRUPTED, result.output
-    assert "what is left is removed by the next run" in result.output
-    check_repaired(project)
+    assert "interrupted again: what is left is removed by the reaper (pid " in result.output
+    assert re.search(rf"^\[{ENVIRONMENT}\] left: process \d+ \(kill -9 \d+\)$", result.output, re.MULTILINE)
+    assert f"[{ENVIRONMENT}] left: {project.state} (rm -rf {project.state})" in result.output
+    project.check_nothing_left()

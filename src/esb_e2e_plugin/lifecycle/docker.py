@@ -28,7 +28,7 @@ from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
 from esb_e2e_plugin.networks import SubnetLedger, SubnetPair
 from esb_e2e_plugin.planner import Scenario
-from esb_e2e_plugin.processes import end_marked, marked
+from esb_e2e_plugin.processes import described, end_marked, marked
 from esb_e2e_plugin.store import write_atomically
 
 _CERTIFICATES_VOLUME = "certificates"
@@ -94,7 +94,7 @@ class DockerDriver:
     def reset(self, deadline: Deadline) -> None:
         """End the commands and remove the containers, networks and volumes of an earlier run."""
         settle = _SETTLE_SECONDS if next(marked(self._mark), None) is not None else 0.0
-        left = [f"process {pid} (kill -9 {pid})" for pid in end_marked(self._mark, deadline.remaining())]
+        left = described(end_marked(self._mark, deadline.remaining()))
         left += self._engine.remove_all(self._project, settle)
         if left:
             raise StepError(f"still there from an earlier run: {', '.join(left)}", remedy="remove it by hand")
@@ -213,13 +213,17 @@ class DockerDriver:
     def down(self, timeout: float) -> list[str]:
         """Kill and remove everything of the environment."""
         self._watch.end()
-        left = [f"process {pid} (kill -9 {pid})" for pid in end_marked(self._mark, timeout)]
+        left = described(end_marked(self._mark, timeout))
         left += self._engine.remove_all(self._project, _SETTLE_SECONDS if self._creating else 0.0)
         self._creating = False
         self._containers.forget()
         self._supervisor.end_all(timeout)
         self._subnets.release(self._key)
         return left
+    def left(self) -> list[str]:
+        """Return commands that run, containers, networks and volumes."""
+        return described(marked(self._mark)) + self._engine.left(self._project)
+
 
     def let_go(self) -> None:
         """Leave everything running."""

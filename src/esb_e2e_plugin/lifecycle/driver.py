@@ -60,6 +60,9 @@ class Driver(Protocol):
     def last_lines(self, service: str, count: int) -> tuple[str, ...]:
         """Return the last lines that a service wrote."""
 
+    def left(self) -> list[str]:
+        """Return what there is of the environment now, each with the command that removes it."""
+
     def down(self, timeout: float) -> list[str]:
         """End everything of the environment; return what is left, each with the command that removes it."""
 

@@ -92,7 +92,7 @@ class Engine:
             for _ in range(_ROUNDS):
                 if not self._remove_once(project, pool) and self._stays_empty(project, settle):
                     return []
-            return self._left(project)
+            return self.left(project)
 
     def _remove_once(self, project: str, pool: ThreadPoolExecutor) -> bool:
         containers = [container["Id"] for container in self.containers(project)]
@@ -108,7 +108,7 @@ class Engine:
     def _stays_empty(self, project: str, seconds: float) -> bool:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if self._left(project):
+            if self.left(project):
                 return False
             time.sleep(_SETTLE_POLL_SECONDS)
         return True
@@ -172,7 +172,8 @@ class Engine:
     def _remove_volume(self, volume: str) -> None:
         _ignoring_absence(lambda: self._api.remove_volume(volume, force=True))
 
-    def _left(self, project: str) -> list[str]:
+    def left(self, project: str) -> list[str]:
+        """Return what is labelled for an environment, each with the command that removes it."""
         networks = [network["Name"] for network in self._api.networks(filters=_labelled(project))]
         volumes = [v["Name"] for v in self._api.volumes(filters=_labelled(project))["Volumes"] or ()]
         containers = [(c["Names"][0].lstrip("/"), c["Id"][:12]) for c in self.containers(project)]

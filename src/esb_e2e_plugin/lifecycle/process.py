@@ -17,7 +17,7 @@ from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
 from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Exit, Supervisor
 from esb_e2e_plugin.process_identity import ProcessIdentity
-from esb_e2e_plugin.processes import end_marked
+from esb_e2e_plugin.processes import described, end_marked, marked
 from esb_e2e_plugin.store import write_atomically
 
 _ADDRESS_IN_USE = 98  # services/README.md: exit status of a service whose address is taken
@@ -137,7 +137,7 @@ class ProcessDriver:
 
     def down(self, timeout: float) -> list[str]:
         """Kill everything that carries the environment's mark; return what is left."""
-        return [f"process {pid} (kill -9 {pid})" for pid in self._supervisor.end_all(timeout)]
+        return described(self._supervisor.end_all(timeout))
 
     def let_go(self) -> None:
         """Leave everything running."""
@@ -150,6 +150,10 @@ class ProcessDriver:
         if ended.status == _ADDRESS_IN_USE:
             listed = " or ".join(map(str, ports))
             return PortTakenError(
+    def left(self) -> list[str]:
+        """Return the processes that carry the environment's mark."""
+        return described(marked(self._mark))
+
                 f"port {listed} was taken before {ended.name} could listen", service=ended.name
             )
         return self._supervisor.ended(ended)

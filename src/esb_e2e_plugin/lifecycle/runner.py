@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Self, TypeVar
 
 from artifactctl import secrets
@@ -26,9 +27,11 @@ from esb_e2e_plugin.locks import EnvironmentLock, lock_key
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.ports import PortBlock, PortLedger
 from esb_e2e_plugin.process_identity import ProcessIdentity
+from esb_e2e_plugin.settings import Settings
 from esb_e2e_plugin.store import EnvironmentState, StateFile, Status, check_owner, make_host_folder
 
 _CLEANUP_SECONDS = 30.0
+_TAKE_OVER_SECONDS = 30.0
 _MOST_MOVES = 20
 
 _T = TypeVar("_T")
@@ -43,9 +46,16 @@ class EnvironmentRunner:
     """
 
     def __init__(
-        self, scenario: Scenario, run: Run, lock: EnvironmentLock, key: str, backend: Backend
+        self,
+        scenario: Scenario,
+        run: Run,
+        lock: EnvironmentLock,
+        key: str,
+        backend: Backend,
+        *,
+        anew: bool = True,
     ) -> None:
-        """Take over an environment; `own` is the way to one."""
+        """Hold an environment; `own` and `take_over` are the ways to one."""
         paths = environment_paths(scenario, run.root)
         self.phase = "reset"
         self._scenario = scenario
@@ -59,11 +69,12 @@ class EnvironmentRunner:
         self._attached = False
         self._failure: str | None = None
         _make_folders(paths)
-        self.journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener)
+        self.journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener, anew=anew)
         if scenario.entry.secret_env_file is not None:
             self.journal.redact.add(secrets.read(scenario.entry.secret_env_file).values())
-        self.journal.event("run.started", profile=scenario.profile)
-        self.journal.event("env.queued")
+        if anew:
+            self.journal.event("run.started", profile=scenario.profile)
+            self.journal.event("env.queued")
         self._supervisor = Supervisor(mark_of(paths), paths.run, paths.logs, self.journal)
         self._driver = backend.driver(scenario, run, paths, key, self._supervisor, self.journal)
 
@@ -97,6 +108,24 @@ class EnvironmentRunner:
             lock.release()
             raise
 
+    @classmethod
+    def take_over(cls, scenario: Scenario, run: Run) -> Self | None:
+        """Hold an environment in place of the run's owner, which has ended; None where nothing is left of it.
+
+        Raises:
+            EsbError: the environment's engine does not answer.
+        """
+        backend = backend_of(scenario, run)
+        key = lock_key(backend.identity, project_of(scenario))
+        lock = EnvironmentLock(run.host, key)
+        if not lock.inherit(run.run_id, f"the reaper of run {run.run_id}", _TAKE_OVER_SECONDS):
+            return None
+        try:
+            return cls(scenario, run, lock, key, backend, anew=False)
+        except BaseException:
+            lock.release()
+            raise
+
     def bring_up(self) -> Environment:
         """Run `reset`, `compose` and `deploy`, and return the environment, ready for tests.
 
@@ -108,7 +137,7 @@ class EnvironmentRunner:
         settings = self._run.settings
         self._in_phase("reset", settings.timeout_reset, self._reset)
         context = self._in_phase("compose", settings.timeout_compose, self._compose)
-        self._environment = environment = _environment(context)
+        environment = _environment(context)
         self._in_phase(
             "deploy", settings.timeout_deploy, lambda deadline: self._deploy(context, environment, deadline)
         )
@@ -125,10 +154,15 @@ class EnvironmentRunner:
         """
         self._attached = True
         self.phase = "test"
-        start = f"start it with: pytest --esb-profile {self._scenario.profile} --esb-build-only"
+        start = f"start it with: {self._command} --esb-build-only"
         state = self._state.read()
         if state is None or state.status != "kept" or not state.environment:
             raise UserError(f"environment {self._scenario.name} is not running", start)
+        if state.cause is not None and state.phase != "test":
+            raise UserError(
+                f"environment {self._scenario.name} was left as it failed in {state.phase}: {state.cause}",
+                start,
+            )
         environment = Environment.from_data(state.environment)
         self.journal.redact.add(vars(environment.credentials).values())
         gone = self._driver.attach(state.services or {})
@@ -233,17 +267,67 @@ class EnvironmentRunner:
         finally:
             self._give_back()
 
+    def end_for_owner(self) -> None:
+        """End the environment as its owner, which is gone, would have: leave it, or remove it."""
+        self._supervisor.skip_old_lines()
+        state = self._state.read()
+        if state is not None and state.environment:
+            self.journal.redact.add(state.environment["credentials"].values())
+            if state.status == "kept" or is_kept(self._run.settings, state):
+                try:
+                    self._state.write(replace(state, status="kept"))
+                    self._ledger.keep(self._key)
+                    self._driver.let_go()
+                    self.journal.say("its owner is gone: left running, as it is to be kept")
+                finally:
+                    self._give_back()
+                return
+        self.journal.say("its owner is gone: the reaper removes it")
+        with suppress(StepError):  # what it could not remove, the clean-up names
+            self._driver.reset(Deadline(_CLEANUP_SECONDS, self._run.cancelled, "--esb-timeout-reset"))
+        self.clean_up()
+
     def leave(self) -> None:
         """Leave the environment running for a later run, and give it back."""
         try:
             if self._environment is not None:
                 if not self._attached:
-                    self._write("kept")
+                    self._write("kept", cause=self._failure)
                     self._ledger.keep(self._key)
                 self.journal.say(f"left running: {self._environment.urls.gateway}")
+                if not self._attached:
+                    self._say_how_to_go_on()
             self._driver.let_go()
         finally:
             self._give_back()
+
+    def record_failed_test(self, cause: str) -> None:
+        """Write into the state that a test has failed: by that a reaper knows a failed environment."""
+        if not self._attached:
+            self._write("ready", cause=cause)
+
+    def left(self) -> list[str]:
+        """Return what there is of the environment now, each with the command that removes it."""
+        folders = [path for path in (self._paths.state, self._paths.config) if path is not None]
+        return [*self._driver.left(), *(f"{path} (rm -rf {path})" for path in folders if path.exists())]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is anything of it that a user could look at."""
+        return self._environment is not None
+
+    @property
+    def _command(self) -> str:
+        scenario = self._scenario
+        instance = "" if scenario.name == scenario.profile.lower() else f" --esb-env {scenario.name}"
+        return f"pytest --esb-profile {scenario.profile}{instance}"
+
+    def _say_how_to_go_on(self) -> None:
+        if self.phase == "test":
+            self.journal.say(f"enter it: {self._command} --esb-test-only")
+        else:
+            self.journal.say(f"left as it failed in {self.phase}: what it wrote is in {self._paths.logs}")
+        self.journal.say(f"remove it: {self._command} (the next run starts anew and removes it at its end)")
 
     def _in_phase(self, phase: str, seconds: float, run: Callable[[Deadline], _T]) -> _T:
         self._begin(phase)
@@ -271,6 +355,7 @@ class EnvironmentRunner:
         taken: set[int] = set()
         for _ in range(_MOST_MOVES):
             context = self._context(self._lease(taken), credentials)
+            self._environment = _environment(context)
             self.journal.redact.add(vars(context.credentials).values())
             self._state.write_credentials(vars(context.credentials))
             hosts = ("localhost", "127.0.0.1", "::1", context.ports.bind_address)
@@ -346,6 +431,7 @@ class EnvironmentRunner:
                     services=self._driver.services(),
                     config_digest=applied_digest(config) if config is not None else None,
                     cause=cause,
+                    phase=self.phase,
                 )
             )
 
@@ -357,6 +443,18 @@ class EnvironmentRunner:
             self._driver.close()
         finally:
             self._lock.release()
+
+
+def is_kept(settings: Settings, state: EnvironmentState) -> bool:
+    """Tell whether an environment is left running at the end.
+
+    Args:
+        settings: options.
+        state: how it was last.
+    """
+    if state.status == "ready" and (settings.keep or settings.build_only):
+        return True
+    return settings.keep_failed and state.status in ("ready", "failed") and state.cause is not None
 
 
 def _make_folders(paths: Paths) -> None:
