@@ -1,25 +1,33 @@
-"""A kill at a random moment of a run, and what must hold from then on."""
+"""Runs of the project's own environments, killed at random moments, and what must hold from then on."""
 
 import contextlib
 import json
+import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import yaml
 
 from tests.faults.project import Project, Run
 
-DEADLINE_SECONDS = 240.0
+DEADLINE_SECONDS = 600.0
 """Hard deadline of whatever is waited for."""
 
 Victim = Literal["controller", "worker", "group"]
 
+_ROOT = Path(__file__).parents[2]
+_MATRIX = "e2e/environments/test_matrix.yaml"
+_SCENARIOS = "e2e/scenarios/smoke"
 _POLL_SECONDS = 0.01
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,49 @@ class Attack:
             os.kill(chance.choice(workers), signal.SIGKILL)
         if self.victim != "worker":
             run.process.wait(DEADLINE_SECONDS)
+
+
+def write_copy(project: Project, environment: str, folders: Iterable[str], **more: Any) -> None:
+    """Fill a project with a copy of the project's own environments and scenarios.
+
+    Args:
+        project: what is filled.
+        environment: the entry of the matrix that is used.
+        folders: what is copied beside `e2e`.
+        more: keys of the entry that differ; `subnet_pool` is one of the file.
+    """
+    ignored = shutil.ignore_patterns("__pycache__", ".parallel-*.log")
+    for folder in ("e2e", *folders):
+        shutil.copytree(_ROOT / folder, project.root / folder, ignore=ignored)
+    addopts = "--import-mode=importlib -p no:cacheprovider"
+    project.write("pyproject.toml", f'[tool.pytest.ini_options]\naddopts = "{addopts}"\n')
+    matrix = yaml.safe_load((_ROOT / _MATRIX).read_text())
+    matrix |= {key: more.pop(key) for key in ("subnet_pool",) if key in more}
+    (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == environment]
+    project.write(_MATRIX, {**matrix, "matrix": [{**entry, **more}], "port_base": project.port_base})
+
+
+def check_removed_after_a_kill(project: Project, seed: int, events: int) -> None:
+    """Kill a run at a random moment, and assert that nothing is left: of it, or after the next one.
+
+    Args:
+        project: see `write_copy`.
+        seed: decides on everything.
+        events: how many events a run of the environment has, about.
+    """
+    chance = random.Random(seed)
+    attack = Attack.of(chance, events)
+    _LOG.warning("seed %s: %s", seed, attack)
+    run = project.start(f"-n{attack.workers}", _SCENARIOS)
+    attack.on(project, run, chance)
+    result = run.wait(DEADLINE_SECONDS)
+    assert "INTERNALERROR" not in result.output, result.output
+    if result.code == -signal.SIGKILL:
+        result = project.start("-n0", _SCENARIOS).wait(DEADLINE_SECONDS)
+        assert result.code == 0, result.output
+    else:
+        assert result.code in (0, 1), result.output
+    project.check_nothing_left()
 
 
 def check_readable(project: Project) -> None:
