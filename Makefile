@@ -27,7 +27,7 @@ READY := $(VENV)/.ready-$(FOLDER)
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready-$(FOLDER)
 
-.PHONY: help setup e2e test test-versions test-chaos lint lint-code lint-format lint-types lint-stubs bench engine requirements proto clean
+.PHONY: help setup e2e test test-versions test-chaos lint lint-code lint-format lint-types lint-stubs bench engine jars requirements proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -81,6 +81,9 @@ $(BENCH_READY): requirements/bench.txt
 
 engine: ## Install and start a Docker engine where none answers (Debian, root)
 	@bash scripts/engine.sh
+
+jars: $(READY) ## Fetch the jars of Java functions and build theirs (needs a JDK and Maven; ARGS=--lock pins anew)
+	$(RUN) scripts/jars.py $(ARGS)
 
 requirements: ## Pin requirements/ anew; UPGRADE=1 takes the newest versions
 	@sh scripts/requirements.sh $(if $(UPGRADE),--upgrade)

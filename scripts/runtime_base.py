@@ -1,6 +1,6 @@
 """Stages what function images are built from into every artifact root below e2e/artifacts.
 
-python scripts/runtime_base.py            copies the worker's supervisor and the pins of its packages
+python scripts/runtime_base.py            copies the worker's supervisor and the pins of its packages and jars
 python scripts/runtime_base.py --check    exits 1 if a root differs
 
 Artifacts are built without this repository, so each `runtime-base` holds a copy of the modules of
@@ -17,7 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ROOT / "services/esb_services"
-HOOKS = Path("runtime-base/runtime-hooks/python")
+HOOKS = Path("runtime-base/runtime-hooks")
+LANGUAGES = ("python", "java")
+JAVA_PINS = ROOT / "e2e/fixtures/functions/java/base"
 PINS = ROOT / "requirements/dev.txt"
 MODULES = ("__init__.py", "http1.py", "listening.py", "logs.py", "variables.py", "function_runtime/*.py")
 PACKAGES = (
@@ -38,11 +40,14 @@ _PIN = re.compile(r"^([a-z0-9-]+)==.*(?:\n[ \t].*)*", re.MULTILINE)
 def staged() -> dict[Path, bytes]:
     """Return what a root must hold of this repository, by name."""
     files = {
-        HOOKS / "supervisor/esb_services" / path.relative_to(SERVICES): path.read_bytes()
+        HOOKS / language / "supervisor/esb_services" / path.relative_to(SERVICES): path.read_bytes()
+        for language in LANGUAGES
         for pattern in MODULES
         for path in SERVICES.glob(pattern)
     }
-    files[HOOKS / "docker/requirements.txt"] = _pins().encode()
+    files[HOOKS / "python/docker/requirements.txt"] = _pins().encode()
+    for name in ("pom.xml", "jars.sha256"):
+        files[HOOKS / "java/docker" / name] = (JAVA_PINS / name).read_bytes()
     return files
 
 
@@ -55,12 +60,10 @@ def _pins() -> str:
 def stage(root: Path) -> bool:
     """Bring one artifact root up to date and tell whether anything had to be written."""
     files = staged()
-    supervisor = root / HOOKS / "supervisor"
-    changed = False
-    for path in _files(supervisor):
-        if path.relative_to(root) not in files:
-            path.unlink()
-            changed = True
+    extra = _extra(root, files)
+    for name in extra:
+        (root / name).unlink()
+    changed = bool(extra)
     for name, content in files.items():
         path = root / name
         if not path.is_file() or path.read_bytes() != content:
@@ -73,13 +76,17 @@ def stage(root: Path) -> bool:
 def differing(root: Path) -> list[str]:
     """Return the names in which an artifact root differs from this repository."""
     files = staged()
-    extra = {path.relative_to(root) for path in _files(root / HOOKS / "supervisor")} - files.keys()
     wrong = [
         name
         for name, content in files.items()
         if not (root / name).is_file() or (root / name).read_bytes() != content
     ]
-    return sorted(str(name) for name in (*wrong, *extra))
+    return sorted(map(str, (*wrong, *_extra(root, files))))
+
+
+def _extra(root: Path, files: dict[Path, bytes]) -> set[Path]:
+    supervisors = [root / HOOKS / language / "supervisor" for language in LANGUAGES]
+    return {path.relative_to(root) for folder in supervisors for path in _files(folder)} - files.keys()
 
 
 def _write_bundle(root: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,14 +13,38 @@ from artifactctl.errors import ArtifactError
 from artifactctl.host_cache import HostCache
 
 PYTHON_BASE: Final = "esb-python-base"
+JAVA_BASE: Final = "esb-java-base"
+REGISTRY: Final = "esb-registry"
 PUBLIC_PYTHON: Final = "python:3.11-slim-bookworm"
 
 _PULL_SECONDS = 300.0
 _SUITE = "bookworm"
-_PACKAGES = "python3,ca-certificates"
 _LEFT_OUT = ("doc", "info", "locale", "man")
 _SOURCES = Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")
 _REMEDY = "build or pull it once by hand, or name another image"
+
+
+@dataclass(frozen=True, slots=True)
+class _Debian:
+    """A base that can be built from Debian packages.
+
+    Attributes:
+        packages: their names, separated by commas.
+        public: an image of a public registry that does as well, or None.
+        variable: names another image.
+    """
+
+    packages: str
+    public: str | None
+    variable: str
+
+
+_DEBIAN: Final = {
+    PYTHON_BASE: _Debian("python3,ca-certificates", PUBLIC_PYTHON, "PYTHON_BASE_IMAGE"),
+    # The supervisor of every worker is Python.
+    JAVA_BASE: _Debian("python3,ca-certificates,default-jre-headless", None, "JAVA_BASE_IMAGE"),
+    REGISTRY: _Debian("docker-registry,ca-certificates", None, "ESB_REGISTRY_IMAGE"),
+}
 
 
 def obtain(reference: str, engine: DockerEngine, commands: Commands, cache: HostCache) -> str:
@@ -37,20 +62,22 @@ def obtain(reference: str, engine: DockerEngine, commands: Commands, cache: Host
 
 
 def _pull_or_build(reference: str, engine: DockerEngine, commands: Commands) -> None:
-    is_python_base = image_reference.repository(reference).rpartition("/")[2] == PYTHON_BASE
-    is_ours = is_python_base and image_reference.registry_of(reference) is None
-    source = PUBLIC_PYTHON if is_ours else reference
+    debian = _DEBIAN.get(image_reference.repository(reference).rpartition("/")[2])
+    is_ours = debian is not None and image_reference.registry_of(reference) is None
+    source = debian.public if debian is not None and is_ours else reference
 
     def pull() -> None:
-        engine.pull(source, limit=_PULL_SECONDS)
-        if is_ours:
-            engine.tag(source, reference)
+        if source is not None:
+            engine.pull(source, limit=_PULL_SECONDS)
+            if is_ours:
+                engine.tag(source, reference)
 
     def build() -> None:
-        _build_from_packages(reference, engine, commands)
+        if debian is not None:
+            _build_from_packages(reference, debian.packages, engine, commands)
 
-    ways = [(pull, f"pulling {source}", f"{source}")]
-    if is_python_base:
+    ways = [(pull, f"pulling {source}", f"{source}")] if source is not None else []
+    if debian is not None:
         ways.append((build, "building it from Debian packages", "it cannot be built from Debian packages:"))
     reasons = ["it is not in the engine"]
     for way, doing, failed in ways:
@@ -59,11 +86,11 @@ def _pull_or_build(reference: str, engine: DockerEngine, commands: Commands) -> 
             return way()
         except CommandError as error:
             reasons.append(f"{failed} {error.rule}")
-    remedy = f"{_REMEDY} in PYTHON_BASE_IMAGE" if is_python_base else _REMEDY
+    remedy = f"{_REMEDY} in {debian.variable}" if debian is not None else _REMEDY
     raise ArtifactError("; ".join(reasons), field="image", value=reference, remedy=remedy)
 
 
-def _build_from_packages(reference: str, engine: DockerEngine, commands: Commands) -> None:
+def _build_from_packages(reference: str, names: str, engine: DockerEngine, commands: Commands) -> None:
     if shutil.which("mmdebstrap", path=commands.environ.get("PATH")) is None:
         raise CommandError("mmdebstrap is not installed")
     release = _debian_release()
@@ -71,7 +98,9 @@ def _build_from_packages(reference: str, engine: DockerEngine, commands: Command
     mirrors = [str(path) for path in _SOURCES if path.is_file()][:1] if release else []
     with tempfile.TemporaryDirectory(prefix="artifactctl-") as folder:
         archive = Path(folder, "root.tar")
-        options = ["--quiet", "--variant=minbase", f"--include={_PACKAGES}"]
+        options = ["--quiet", "--variant=minbase", f"--include={names}"]
+        # Java's packages fail without this folder, whose files are left out.
+        options.append('--essential-hook=mkdir -p "$1/usr/share/man/man1"')
         options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT]
         argv = ["mmdebstrap", *options, release or _SUITE, str(archive), *mirrors]
         checked(commands.run(argv), "mmdebstrap failed")

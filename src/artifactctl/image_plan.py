@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from artifactctl import build_inputs, dockerfile, image_reference, regular_file
+from artifactctl import build_inputs, dockerfile, image_reference, jars, regular_file
 from artifactctl.build_inputs import Inputs
 from artifactctl.dockerfile import DockerfileError
 from artifactctl.errors import ArtifactError
@@ -17,7 +17,8 @@ from artifactctl.merge import check_references, combine
 from artifactctl.runtime_config import RuntimeConfig, read
 
 RUNTIME_HOOKS: Final = "runtime-base/runtime-hooks"
-PYTHON_BASE_VARIABLE: Final = "PYTHON_BASE_IMAGE"
+BASE_VARIABLES: Final = {"python": "PYTHON_BASE_IMAGE", "java": "JAVA_BASE_IMAGE"}
+"""What names another image for the runtime-base of a language."""
 BASE: Final = "base"
 FUNCTION: Final = "function"
 FIXTURE: Final = "fixture"
@@ -38,6 +39,7 @@ class Recipe:
         arguments: build arguments.
         bases: the images that the Dockerfile starts from.
         requirements: pins of the packages that are laid beside it as `site-packages`, or None.
+        pom: what pins the jars that are laid beside it as `jars`, or None.
     """
 
     inputs: Inputs
@@ -46,6 +48,7 @@ class Recipe:
     arguments: Mapping[str, str]
     bases: tuple[str, ...]
     requirements: Path | None = None
+    pom: Path | None = None
 
     def digest(self, base_digests: Mapping[str, str]) -> str:
         """Return the content digest of the image: inputs, Dockerfile, digests of its bases, arguments."""
@@ -67,7 +70,8 @@ class Target:
         reference: its name.
         kind: `base`, `function` or `fixture`.
         recipe: what it is built from.
-        runtime_base: folder of the recipe that bases called `esb-lambda-base` are built from, or None.
+        runtime_base: folder of the recipe that its base is built from where that is `esb-lambda-base` or
+            `esb-lambda-java-base`, or None.
     """
 
     reference: str
@@ -114,7 +118,8 @@ def plan(manifest: Manifest, fixtures: Mapping[str, Path], environ: Mapping[str,
     Args:
         manifest: a valid manifest.
         fixtures: the folder of each image that is built from no artifact, by its name.
-        environ: fills `${VAR}` in the names of images; `PYTHON_BASE_IMAGE` is handed to the bases' builds.
+        environ: fills `${VAR}` in the names of images; `PYTHON_BASE_IMAGE` and `JAVA_BASE_IMAGE` are handed
+            to the bases' builds.
 
     Raises:
         ArtifactError: something is wrong with the config or with what an image is built from.
@@ -218,10 +223,11 @@ def _base(reference: str, hooks: Path, wanted_by: Path, environ: Mapping[str, st
         raise ArtifactError(rule, path=path, remedy=f"{_AGAIN}, which stages runtime-base beside functions/")
     if not Path(os.path.realpath(path)).is_relative_to(root):
         raise ArtifactError("is a link that leaves its artifact root", path=path, remedy="copy the file")
-    chosen = environ.get(PYTHON_BASE_VARIABLE, "").strip()
+    variable = BASE_VARIABLES[hooks.name]
+    chosen = environ.get(variable, "").strip()
     if chosen and not image_reference.is_valid(chosen):
-        raise ArtifactError("expected the name of an image", field=PYTHON_BASE_VARIABLE, value=chosen)
-    recipe = _recipe(hooks, path, {PYTHON_BASE_VARIABLE: chosen} if chosen else {})
+        raise ArtifactError("expected the name of an image", field=variable, value=chosen)
+    recipe = _recipe(hooks, path, {variable: chosen} if chosen else {})
     if any(map(image_reference.is_lambda_base, recipe.bases)):
         raise ArtifactError(
             f"runtime-base may not start from {reference}, which it is", path=path, remedy=_AGAIN
@@ -245,7 +251,9 @@ def _recipe(folder: Path, path: Path, arguments: Mapping[str, str]) -> Recipe:
             raise ArtifactError("FROM expects the name of an image", path=path, value=base)
     requirements = path.with_name("requirements.txt")
     pins = requirements if path.parent != folder and requirements.is_file() else None
-    return Recipe(build_inputs.collect(folder), path, text, arguments, starts, pins)
+    project = path.with_name(jars.POM)
+    pom = project if path.parent != folder and project.is_file() else None
+    return Recipe(build_inputs.collect(folder), path, text, arguments, starts, pins, pom)
 
 
 def _differ(one: Target, other: Target) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 LAMBDA_BASE: Final = "esb-lambda-base"
+JAVA_LAMBDA_BASE: Final = "esb-lambda-java-base"
 
 # Source: the grammar of https://pkg.go.dev/github.com/distribution/reference
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -30,8 +31,8 @@ def registry_of(reference: str) -> str | None:
 
 
 def is_lambda_base(reference: str) -> bool:
-    """Tell whether `reference` names the base that `runtime-base` builds, in whatever registry."""
-    return _name_and_tag(reference)[0].rpartition("/")[2] == LAMBDA_BASE
+    """Tell whether `reference` names a base that `runtime-base` builds, in whatever registry."""
+    return _name_and_tag(reference)[0].rpartition("/")[2] in (LAMBDA_BASE, JAVA_LAMBDA_BASE)
 
 
 def repository(reference: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from artifactctl import build_inputs, dockerfile, image_push, image_reference
+from artifactctl import build_inputs, dockerfile, image_push, image_reference, jars
 from artifactctl.commands import CommandError, Commands
 from artifactctl.docker_engine import DIGEST_LABEL, DockerEngine, Image
 from artifactctl.errors import ArtifactError
@@ -80,7 +80,7 @@ def prepare(
         no_cache: build what can be built even if it is there.
         fixtures: more images to build, the folder of each (with a Dockerfile) by its name.
         environ: the environment of `docker`, with `CONTAINER_REGISTRY`, `HOST_REGISTRY_ADDR` and
-            `PYTHON_BASE_IMAGE`; None takes the process' own.
+            the names of base images; None takes the process' own.
         log: takes each command and each line of output; may be called by several threads.
         timeout: seconds for everything together.
         commands: takes the place of `environ`, `log` and `timeout`; its `stop()` ends the preparation.
@@ -244,6 +244,9 @@ class _Preparation:
             (context / "Dockerfile").write_text(text, encoding="utf-8")
             if recipe.requirements is not None:
                 self._add_packages(recipe.requirements, recipe.bases[-1], context / "site-packages")
+            if recipe.pom is not None:
+                found = jars.collect(recipe.pom, self._commands, self._cache)
+                build_inputs.collect(found).copy_to(context / "jars")
             labels = {
                 "com.esb.managed": "true",
                 "com.esb.project": self._project,

@@ -124,7 +124,7 @@ def test_an_unknown_image_is_named_with_its_index_until_deploy_adds_it(agent: Ag
         ("{", "is not JSON"),
         ('{"version": 2, "images": {}}', "has not the form"),
         ('{"version": 1, "images": {"i": 1}}', "is not an object"),
-        ('{"version": 1, "images": {"i": {"runtime": "java21", "source": "/"}}}', "only python runs"),
+        ('{"version": 1, "images": {"i": {"runtime": "node20", "source": "/"}}}', "python and java run"),
         ('{"version": 1, "images": {"i": {"runtime": "python", "source": "/nowhere"}}}', "is not a folder"),
         (
             '{"version": 1, "images": {"i": {"runtime": "python", "source": "/", "handler": 1}}}',

@@ -48,6 +48,13 @@ def write(tmp_path: Path, app: Path) -> Write:
     return write
 
 
+def build(manifest: Path, fixtures: dict[str, Path], environ: dict[str, str]) -> dict[str, Any]:
+    """Build the index; Java functions are told apart by their hooks and sources."""
+    return image_index.build(
+        manifest, fixtures, environ, lambda hooks, module: {"source": str(module), "java": str(hooks)}
+    )
+
+
 def sources(folder: Path, dockerfile: str | None = None) -> Path:
     """Make the sources of a function, and its Dockerfile."""
     (folder / "src").mkdir(parents=True)
@@ -64,7 +71,7 @@ def test_an_image_is_found_by_the_name_of_its_function(write: Write, app: Path) 
     for folder in (hooks, *layers):
         folder.mkdir(parents=True)
     manifest = write({"one": {"image": "one:1", "handler": "app.run"}, "two": {"handler": "app.run"}})
-    assert image_index.build(manifest, {}, {}) == {
+    assert build(manifest, {}, {}) == {
         "version": 1,
         "images": {
             "one:1": {
@@ -80,7 +87,7 @@ def test_an_image_is_found_by_the_name_of_its_function(write: Write, app: Path) 
 def test_without_a_handler_the_last_command_of_the_dockerfile_names_it(write: Write, app: Path) -> None:
     """As the engine does, the last CMD counts."""
     sources(app / "functions" / "one", 'FROM base\nCMD ["old.run"]\nCMD ["app.handler"]\n')
-    images = image_index.build(write({"one": {"image": "one:1"}}), {}, {})["images"]
+    images = build(write({"one": {"image": "one:1"}}), {}, {})["images"]
     assert images["one:1"]["handler"] == "app.handler"
 
 
@@ -91,7 +98,7 @@ def test_what_defaults_say_counts_where_a_function_says_nothing(write: Write, ap
     (app / "config" / "functions.yml").write_text(
         "defaults: {image: 'one:1', handler: app.run, runtime: python3.12}\nfunctions: {one: {timeout: 3}}\n"
     )
-    entry = image_index.build(manifest, {}, {})["images"]["one:1"]
+    entry = build(manifest, {}, {})["images"]["one:1"]
     assert (entry["source"], entry["handler"], entry["runtime"]) == (str(made), "app.run", "python3.12")
 
 
@@ -99,16 +106,16 @@ def test_a_variable_in_the_name_of_an_image_is_filled_in(write: Write, app: Path
     """The agent is asked for the name that the gateway has filled in."""
     sources(app / "functions" / "one")
     manifest = write({"one": {"image": "one:${TAG}", "handler": "app.run"}})
-    assert list(image_index.build(manifest, {}, {"TAG": "7"})["images"]) == ["one:7"]
+    assert list(build(manifest, {}, {"TAG": "7"})["images"]) == ["one:7"]
     with pytest.raises(StepError, match=r"functions\.one\.image = 'one:\$\{TAG\}': \$\{TAG\} is not set"):
-        image_index.build(manifest, {}, {})
+        build(manifest, {}, {})
 
 
 def test_a_fixture_image_takes_the_place_of_missing_sources(write: Write, tmp_path: Path) -> None:
     """An image of `image_uri_overrides` is run from its fixture's folder, with its handler."""
     fixture = tmp_path / "fixture"
     sources(fixture, 'CMD ["lambda.handler"]\n')
-    images = image_index.build(write({"one": {"image": "fixture:1"}}), {"fixture:1": fixture}, {})["images"]
+    images = build(write({"one": {"image": "fixture:1"}}), {"fixture:1": fixture}, {})["images"]
     assert images["fixture:1"]["source"] == str(fixture)
     assert images["fixture:1"]["handler"] == "lambda.handler"
 
@@ -116,7 +123,7 @@ def test_a_fixture_image_takes_the_place_of_missing_sources(write: Write, tmp_pa
 def test_an_image_without_sources_is_an_error_that_names_both(write: Write, app: Path) -> None:
     """The message says which function of which file, which image, and where the sources should be."""
     with pytest.raises(StepError) as raised:
-        image_index.build(write({"one": {"image": "one:1", "handler": "app.run"}}), {}, {})
+        build(write({"one": {"image": "one:1", "handler": "app.run"}}), {}, {})
     assert str(raised.value).startswith(
         f"{app}/config/functions.yml: functions.one.image = 'one:1': no sources in {app}/functions/one/src"
     )
@@ -128,13 +135,13 @@ def test_an_image_without_a_handler_is_an_error(write: Write, app: Path, dockerf
     """No Dockerfile, no CMD, an empty one and one that is no JSON list are told alike."""
     sources(app / "functions" / "one", dockerfile)
     with pytest.raises(StepError, match=r"functions\.one has no handler, and no Dockerfile names one in CMD"):
-        image_index.build(write({"one": {"image": "one:1"}}), {}, {})
+        build(write({"one": {"image": "one:1"}}), {}, {})
 
 
 @pytest.mark.parametrize("image", [["a"], {"a": 1}, 3, "", None])
 def test_an_image_that_is_no_text_is_left_to_apply(write: Write, image: object) -> None:
     """Apply tells the mistake with its line; looking sources up is not the place."""
-    assert image_index.build(write({"one": {"image": image}}), {}, {})["images"] == {}
+    assert build(write({"one": {"image": image}}), {}, {})["images"] == {}
 
 
 def test_a_broken_file_is_told_with_its_line(write: Write, app: Path) -> None:
@@ -142,4 +149,16 @@ def test_a_broken_file_is_told_with_its_line(write: Write, app: Path) -> None:
     manifest = write({})
     (app / "config" / "functions.yml").write_text("functions:\n  one: [\n")
     with pytest.raises(ArtifactError, match=r"functions\.yml:\d+"):
-        image_index.build(manifest, {}, {})
+        build(manifest, {}, {})
+
+
+def test_a_java_function_is_compiled_against_the_hooks_of_its_root(write: Write, app: Path) -> None:
+    """The entry of a Java image holds what the host's Java made of it, and no path of Python."""
+    module = sources(app / "functions" / "one")
+    manifest = write({"one": {"image": "one:1", "runtime": "java", "handler": "shop.Pay"}})
+    assert build(manifest, {}, {})["images"]["one:1"] == {
+        "runtime": "java",
+        "handler": "shop.Pay",
+        "source": str(module),
+        "java": str(app / "runtime-base/runtime-hooks/java"),
+    }

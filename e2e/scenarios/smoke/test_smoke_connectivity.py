@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-RUNTIMES = ("python",)
+RUNTIMES = ("python", "java")
 
 pytestmark = pytest.mark.parametrize("runtime", RUNTIMES)
 

@@ -8,11 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Where the code of an image lies, and how it runs."""
+    """Where the code of an image lies, and how it runs.
+
+    Attributes:
+        python_path: where a Python function imports from beside its own folder.
+        java: what every Java function starts from; None where the function is Python.
+    """
 
     source: Path
     handler: str | None
-    python_path: tuple[str, ...]
+    python_path: tuple[str, ...] = ()
+    java: Path | None = None
 
 
 class ImageError(Exception):
@@ -48,15 +54,22 @@ class ImageIndex:
             raise ImageError(f"{where} is not an object")
         runtime, source, handler = entry.get("runtime"), entry.get("source"), entry.get("handler")
         python_path = entry.get("python_path", [])
-        if not isinstance(runtime, str) or not runtime.startswith("python"):
-            raise ImageError(f"{where} needs runtime {runtime!r}; in process mode only python runs")
+        if not isinstance(runtime, str) or not runtime.startswith(("python", "java")):
+            raise ImageError(f"{where} needs runtime {runtime!r}; in process mode python and java run")
+        if "missing" in entry:
+            raise ImageError(f"{where} cannot run here: {entry['missing']}")
         if not isinstance(source, str) or not Path(source).is_dir():
             raise ImageError(f"{where} has source {source!r}, which is not a folder")
         if handler is not None and not isinstance(handler, str):
             raise ImageError(f"{where} has handler {handler!r}; expected text such as 'app.handler'")
         if not isinstance(python_path, list) or not all(isinstance(item, str) for item in python_path):
             raise ImageError(f"{where} has python_path {python_path!r}; expected a list of folders")
-        return Image(Path(source), handler, tuple(python_path))
+        if runtime.startswith("python"):
+            return Image(Path(source), handler, tuple(python_path))
+        java = entry.get("java")
+        if not isinstance(java, str) or not Path(java).is_dir():
+            raise ImageError(f"{where} has java {java!r}, which is not a folder")
+        return Image(Path(source), handler, java=Path(java))
 
     def _refresh(self) -> None:
         try:

@@ -25,6 +25,7 @@ from esb_services.agent.runtime import (
 )
 from esb_services.agent.worker_process import HOST, Launch, WorkerProcess
 from esb_services.agent.workers import START_SECONDS, memory_max, worker_name
+from esb_services.function_runtime.settings import JAVA
 
 CLEAR_SECONDS = 10.0
 SAMPLE_SECONDS = 0.15
@@ -123,6 +124,8 @@ class ProcessRuntime:
             "_HANDLER": handler,
             "PYTHONPATH": os.pathsep.join(python_path),
         }
+        if image.java is not None:
+            environment[JAVA] = str(image.java)
         return Launch(
             name=worker_name(self._project, spec.function),
             function=spec.function,

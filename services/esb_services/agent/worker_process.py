@@ -16,8 +16,14 @@ from pathlib import Path
 from esb_services import logs
 from esb_services.agent import procfs
 from esb_services.agent.connection import WorkerConnections
-from esb_services.agent.workers import MIB, exited, start_failure
-from esb_services.function_runtime.settings import ADDRESS, LIFELINE_FD, READY_FD, WORKER_NAME
+from esb_services.agent.workers import MIB, exited, memory_exceeded, start_failure
+from esb_services.function_runtime.settings import (
+    ADDRESS,
+    LIFELINE_FD,
+    MEMORY_EXCEEDED,
+    READY_FD,
+    WORKER_NAME,
+)
 
 HOST = "127.0.0.1"
 REMOVAL_SECONDS = 5.0
@@ -130,6 +136,9 @@ class WorkerProcess:
         os.close(self._lifeline)
         if self._connections:
             self._connections.close()
+        if status == MEMORY_EXCEEDED and self._verdict is None:
+            self._verdict = memory_exceeded(self.launch.memory_max)
+            self._say(self._verdict)
         self.ended.set_result(self._verdict or _describe(status))
         self._removal = asyncio.create_task(asyncio.to_thread(self._remove))
 

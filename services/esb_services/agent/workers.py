@@ -46,6 +46,11 @@ def exited(status: int) -> str:
         return f"exited with status {status}"
 
 
+def memory_exceeded(limit: int) -> str:
+    """Tell that a worker was killed at its limit of `limit` bytes; it ends a sentence, see `exited`."""
+    return f"exceeded its memory limit of {limit // MIB} MiB and was killed"
+
+
 def start_failure(name: str, cause: str, output: Sequence[str]) -> WorkerStartError:
     """Return the error of a worker that could not be started.
 

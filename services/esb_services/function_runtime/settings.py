@@ -10,8 +10,11 @@ ADDRESS = "ESB_RUNTIME_ADDRESS"
 READY_FD = "ESB_RUNTIME_READY_FD"
 LIFELINE_FD = "ESB_RUNTIME_LIFELINE_FD"
 WORKER_NAME = "ESB_WORKER_NAME"
-OWN_VARIABLES = frozenset({ADDRESS, READY_FD, LIFELINE_FD, WORKER_NAME})
+JAVA = "ESB_RUNTIME_JAVA"
+OWN_VARIABLES = frozenset({ADDRESS, READY_FD, LIFELINE_FD, WORKER_NAME, JAVA})
 """Variables that the function does not see."""
+MEMORY_EXCEEDED = 99
+"""Exit status of a worker whose function asked for more memory than it may have."""
 
 _ADDRESS_FORM = "<host>:<port>, such as 127.0.0.1:0"
 
@@ -23,6 +26,7 @@ class Settings:
     Attributes:
         ready_fd: an inherited pipe that receives one line, its port, once the function is initialised.
         lifeline_fd: an inherited pipe whose other end only the starter holds: its end is the worker's end.
+        java: the folder that was prepared for Java functions; None where the function is Python.
     """
 
     handler: str
@@ -34,6 +38,7 @@ class Settings:
     region: str
     ready_fd: int | None
     lifeline_fd: int | None
+    java: str | None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -57,4 +62,5 @@ class Settings:
             region=variables.text("AWS_REGION", "a region, such as us-east-1", "us-east-1"),
             ready_fd=variables.integer(READY_FD) if READY_FD in environ else None,
             lifeline_fd=variables.integer(LIFELINE_FD) if LIFELINE_FD in environ else None,
+            java=str(variables.folder(JAVA)) if JAVA in environ else None,
         )

@@ -16,8 +16,9 @@ from functools import partial
 from typing import Any
 
 from esb_services import logs
+from esb_services.function_runtime.answers import uniform_answer
 from esb_services.function_runtime.output import Context, FunctionLog, root_of
-from esb_services.function_runtime.settings import Settings
+from esb_services.function_runtime.settings import MEMORY_EXCEEDED, Settings
 from esb_services.http1 import MAX_HEAD_BYTES, Message, Response, serve_connection
 
 INVOKE_PATH = "/2015-03-31/functions/function/invocations"
@@ -60,6 +61,8 @@ class Supervisor:
         self._ready = False
         self._init_error: str | None = None
         self._current: Invocation | None = None
+        self._failed: tuple[Invocation, Response] | None = None
+        self._memory_exceeded = False
         self._waiting: asyncio.Queue[Invocation] = asyncio.Queue(1)
         self._exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stopping = False
@@ -74,12 +77,16 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGUSR1, self._note_full_heap)
         self._reap()
         for sock, handle in ((invoke_socket, self._answer_caller), (runtime_socket, self._answer_runtime)):
             connected = partial(serve_connection, handle=handle, max_body=MAX_BODY_BYTES)
             await asyncio.start_server(connected, sock=sock, limit=MAX_HEAD_BYTES)
         status = await self._exited
-        return self._finish(status)
+        code = self._finish(status)
+        # a caller who was answered just now gets what its connection writes in the loop's next turn
+        await asyncio.sleep(0)
+        return code
 
     def _read_output(self) -> None:
         if not self._log.drain():
@@ -90,6 +97,9 @@ class Supervisor:
         if not self._exited.done():
             os.kill(self._child, signal.SIGKILL)
 
+    def _note_full_heap(self) -> None:
+        self._memory_exceeded = True
+
     def _reap(self) -> None:
         # as process 1 of a container the worker also inherits what the function leaves behind
         with contextlib.suppress(ChildProcessError):
@@ -98,13 +108,17 @@ class Supervisor:
                     self._exited.set_result(os.waitstatus_to_exitcode(ended[1]))
 
     def _finish(self, status: int) -> int:
-        self._log.finish()
+        self._answer_failed()
         if self._stopping:
             return 0
         how = (
             f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
         )
         shell_status = 128 - status if status < 0 else status
+        if self._memory_exceeded:
+            shell_status = MEMORY_EXCEEDED
+        elif shell_status == MEMORY_EXCEEDED:
+            shell_status = 1  # the function's own number says nothing about memory
         if not self._ready:
             cause = self._init_error or f"its process {how}"
             self._log.say("ERROR", f"the function could not be initialised: {cause}")
@@ -169,6 +183,7 @@ class Supervisor:
         return _json(404, {"errorType": "NotFound", "errorMessage": f"no such route: {method} {path}"})
 
     async def _next(self) -> Response:
+        self._answer_failed()
         if not self._ready:
             self._ready = True
             self._report_ready()
@@ -185,17 +200,34 @@ class Supervisor:
 
     def _accept(self, request_id: str, body: bytes, *, failed: bool) -> Response:
         invocation = self._current
-        if invocation is None or invocation.request_id != request_id:
+        if invocation is None or invocation.request_id != request_id or self._failed is not None:
             return _json(
                 400, {"errorType": "InvalidRequestID", "errorMessage": f"no invocation {request_id}"}
             )
+        if self._settings.java is not None:
+            failed, body = uniform_answer(failed=failed, body=body, request_id=request_id)
+            if failed:
+                self._log.expect_failure(json.loads(body))
+        if failed:
+            # the Java client logs a failure after it has reported it: the answer waits until it asks for more
+            self._failed = invocation, Response(200, body, {"X-Amz-Function-Error": "Unhandled"})
+        else:
+            self._answer(invocation, Response(200, body))
+        return _json(202, {"status": "OK"})
+
+    def _answer_failed(self) -> None:
+        self._log.finish()
+        if self._failed is not None:
+            self._log.add_failure()
+            self._answer(*self._failed)
+            self._failed = None
+
+    def _answer(self, invocation: Invocation, response: Response) -> None:
         # whoever sees the answer finds the log lines: they go first
         self._log.finish()
         self._log.context = None
         self._current = None
-        headers = {"X-Amz-Function-Error": "Unhandled"} if failed else {}
-        invocation.answer.set_result(Response(200, body, headers))
-        return _json(202, {"status": "OK"})
+        invocation.answer.set_result(response)
 
 
 def _client_context(value: str) -> str:

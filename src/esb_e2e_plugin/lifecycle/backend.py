@@ -70,7 +70,7 @@ def fixture_images(scenario: Scenario, root: Path) -> Mapping[str, Path]:
     """Return the source folder of each image that is built from fixtures, by its reference."""
     runtimes = scenario.entry.image_runtime_overrides
     return {
-        image: root / _FIXTURE_IMAGES / runtimes.get(function, "python")
+        image: root / _FIXTURE_IMAGES / runtimes.get(function, "python").rstrip("0123456789")
         for function, image in scenario.entry.image_uri_overrides.items()
     }
 
@@ -89,7 +89,8 @@ class _Machine:
         journal: Journal,
     ) -> Driver:
         images = fixture_images(scenario, run.root)
-        return ProcessDriver(supervisor, mark_of(paths), journal, scenario.entry.artifact_manifest, images)
+        manifest = scenario.entry.artifact_manifest
+        return ProcessDriver(supervisor, mark_of(paths), journal, manifest, images, run.cancelled)
 
 
 class _Containers:

@@ -7,7 +7,7 @@ the image that `functions.yml` names.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,16 @@ from artifactctl.runtime_config import FUNCTIONS_FILE
 from esb_e2e_plugin.failure import StepError
 
 _COMMAND = re.compile(r"^\s*CMD\s+(\[.*\])\s*$", re.MULTILINE)
-_HOOKS = Path("runtime-base", "runtime-hooks", "python")
+_HOOKS = Path("runtime-base", "runtime-hooks")
+
+JavaEntry = Callable[[Path, Path], Mapping[str, str]]
 
 
 def build(
-    manifest_path: Path, fixture_images: Mapping[str, Path], environ: Mapping[str, str]
+    manifest_path: Path,
+    fixture_images: Mapping[str, Path],
+    environ: Mapping[str, str],
+    java_entry: JavaEntry,
 ) -> dict[str, Any]:
     """Return the index of every image that a manifest's functions name.
 
@@ -29,6 +34,7 @@ def build(
         manifest_path: the artifact manifest.
         fixture_images: source folder of each image that is built from fixtures, by its reference.
         environ: fills `${VAR}` in the names of images, as the gateway does.
+        java_entry: see `JavaFunctions.entry`.
 
     Raises:
         StepError: an image has no sources, or no handler is known for it.
@@ -49,13 +55,19 @@ def build(
             place = f"{_functions_file(entry)}: functions.{name}"
             image = _filled(place, function["image"], environ)
             images[image] = _image(
-                place, entry.artifact_root, name, function, image, fixture_images.get(image)
+                place, entry.artifact_root, name, function, image, fixture_images.get(image), java_entry
             )
     return {"version": 1, "images": images}
 
 
 def _image(
-    place: str, root: Path, name: str, function: Mapping[str, Any], image: str, fixture: Path | None
+    place: str,
+    root: Path,
+    name: str,
+    function: Mapping[str, Any],
+    image: str,
+    fixture: Path | None,
+    java_entry: JavaEntry,
 ) -> dict[str, Any]:
     folder = root / "functions" / name
     source = fixture or (folder / "src" if (folder / "src").is_dir() else None)
@@ -70,10 +82,13 @@ def _image(
             f"{place} has no handler, and no Dockerfile names one in CMD",
             remedy='add `handler:` or a last line CMD ["module.function"]',
         )
-    hooks = root / _HOOKS
+    runtime = function.get("runtime", "python")
+    if str(runtime).startswith("java"):
+        return {"runtime": runtime, "handler": handler, **java_entry(root / _HOOKS / "java", source)}
+    hooks = root / _HOOKS / "python"
     own = (hooks / "sitecustomize" / "site-packages", hooks / "trace-bridge" / "layer")
     return {
-        "runtime": function.get("runtime", "python"),
+        "runtime": runtime,
         "source": str(source),
         "handler": handler,
         "python_path": [*(str(path) for path in own if path.is_dir()), *_layers(folder)],

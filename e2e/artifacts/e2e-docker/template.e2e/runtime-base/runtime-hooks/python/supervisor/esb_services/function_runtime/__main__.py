@@ -31,7 +31,10 @@ def main() -> int:
         return fail(f"the worker cannot start: {error.strerror}", ADDRESS_IN_USE)
     runtime_socket = listen("127.0.0.1", 0)
     output_read, output_write = os.pipe()
-    pid = child.start(settings, f"127.0.0.1:{runtime_socket.getsockname()[1]}", output_write)
+    try:
+        pid = child.start(settings, f"127.0.0.1:{runtime_socket.getsockname()[1]}", output_write)
+    except OSError as error:
+        return fail(f"the worker cannot start: {error.filename}: {error.strerror}", 1)
     os.close(output_write)
 
     import asyncio  # loads while the function's process starts

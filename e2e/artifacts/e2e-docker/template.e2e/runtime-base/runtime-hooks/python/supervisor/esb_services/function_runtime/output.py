@@ -9,6 +9,10 @@ from typing import Any, BinaryIO
 PIPE_BYTES = 1024 * 1024
 """More than a pipe holds: one read takes everything that was in it."""
 MAX_LINE_BYTES = 256 * 1024
+_LEVELS = {"TRACE": "DEBUG", "WARN": "WARNING", "FATAL": "CRITICAL", "UNDEFINED": "INFO"}
+"""Levels of the Java client, by the names that every other line has."""
+_REQUEST_ID = {"requestId", "AWSRequestId"}
+"""What the clients call the request id; each line has it as `request_id`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class FunctionLog:
         self._names = {"service": "function", "function": function, "worker": worker}
         self._timestamp = timestamp
         self._rest = b""
+        self._failure: dict[str, Any] | None = None
         self.context: Context | None = None
 
     def drain(self) -> bool:
@@ -72,6 +77,16 @@ class FunctionLog:
         """Write a line of the worker's own."""
         self._write([json.dumps({"level": level, "message": message}).encode()])
 
+    def expect_failure(self, report: dict[str, Any]) -> None:
+        """Have the record of a failure that a Java function's client logs next, as text, be as for Python."""
+        self.finish()
+        self._failure = {"level": "ERROR", **report}
+
+    def add_failure(self) -> None:
+        """Write the record of the last expected failure, unless the client has."""
+        if self._failure is not None:
+            self._write([json.dumps(self._failure).encode()])
+
     def _write(self, lines: list[bytes]) -> None:
         texts = [text for line in lines for text in _split(line.decode("utf-8", "replace")) if text.strip()]
         records = [self._record(text) for text in texts]
@@ -80,7 +95,7 @@ class FunctionLog:
             self._sink.flush()
 
     def _record(self, line: str) -> str:
-        given = _json_object(line)
+        given = self._uniform(_json_object(line))
         record: dict[str, Any] = {"timestamp": self._timestamp(), "level": "INFO", **self._names}
         if given is None:
             # the runtime client separates the lines of one traceback by carriage returns
@@ -94,6 +109,16 @@ class FunctionLog:
             if self.context.trace_id is not None:
                 record["trace_id"] = self.context.trace_id
         return json.dumps(record, ensure_ascii=False, default=str) + "\n"
+
+    def _uniform(self, given: dict[str, Any] | None) -> dict[str, Any] | None:
+        if given is None:
+            return None
+        if self._failure is not None and given.get("level") == "ERROR":
+            given, self._failure = self._failure, None
+        fields = {name: value for name, value in given.items() if name not in _REQUEST_ID}
+        if fields.get("level") in _LEVELS:
+            fields["level"] = _LEVELS[fields["level"]]
+        return fields
 
 
 def _split(line: str) -> tuple[str, ...]:
