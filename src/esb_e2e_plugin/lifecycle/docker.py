@@ -210,6 +210,10 @@ class DockerDriver:
         self._watch.diagnose()
         self._supervisor.follow(to_the_end=True)
 
+    def left(self) -> list[str]:
+        """Return commands that run, containers, networks and volumes."""
+        return described(marked(self._mark)) + self._engine.left(self._project)
+
     def down(self, timeout: float) -> list[str]:
         """Kill and remove everything of the environment."""
         self._watch.end()
@@ -220,10 +224,6 @@ class DockerDriver:
         self._supervisor.end_all(timeout)
         self._subnets.release(self._key)
         return left
-    def left(self) -> list[str]:
-        """Return commands that run, containers, networks and volumes."""
-        return described(marked(self._mark)) + self._engine.left(self._project)
-
 
     def let_go(self) -> None:
         """Leave everything running."""

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from esb_e2e_plugin.failure import PortTakenError, StepError
 from esb_e2e_plugin.lifecycle import image_index, stack
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
-from esb_e2e_plugin.lifecycle.image_commands import image_commands
-from esb_e2e_plugin.lifecycle.java_functions import JavaFunctions
 from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Exit, Supervisor
 from esb_e2e_plugin.process_identity import ProcessIdentity
 from esb_e2e_plugin.processes import described, end_marked, marked
@@ -36,7 +33,6 @@ class ProcessDriver:
         journal: Journal,
         manifest: Path | None,
         fixture_images: Mapping[str, Path],
-        cancelled: threading.Event,
     ) -> None:
         """Prepare to run one environment.
 
@@ -46,7 +42,6 @@ class ProcessDriver:
             journal: the environment's log and events.
             manifest: the artifact manifest, or None for a stack without artifacts.
             fixture_images: source folder of each image that is built from fixtures, by its reference.
-            cancelled: set when the run gives up.
         """
         self._supervisor = supervisor
         self._gone: list[Exit] = []
@@ -54,7 +49,6 @@ class ProcessDriver:
         self._journal = journal
         self._manifest = manifest
         self._fixture_images = fixture_images
-        self._cancelled = cancelled
 
     def reset(self, deadline: Deadline) -> None:
         """End every process that an earlier run left of this environment."""
@@ -98,16 +92,7 @@ class ProcessDriver:
         """Write the index by which the agent finds a function's sources: the image store of this mode."""
         deadline.check("the image index")
         if self._manifest is not None:
-            with image_commands(
-                context.environment,
-                mark=self._mark,
-                cancelled=self._cancelled,
-                journal=self._journal,
-                deadline=deadline,
-            ) as commands:
-                images = image_index.build(
-                    self._manifest, self._fixture_images, context.environment, JavaFunctions(commands).entry
-                )
+            images = image_index.build(self._manifest, self._fixture_images, context.environment)
             write_atomically(context.paths.run / stack.IMAGE_INDEX, json.dumps(images, indent=1) + "\n")
 
     def publish_config(self, context: RunContext, deadline: Deadline) -> None:
@@ -150,6 +135,10 @@ class ProcessDriver:
         """Return the last lines that a service wrote."""
         return self._supervisor.last_lines(service, count)
 
+    def left(self) -> list[str]:
+        """Return the processes that carry the environment's mark."""
+        return described(marked(self._mark))
+
     def down(self, timeout: float) -> list[str]:
         """Kill everything that carries the environment's mark; return what is left."""
         return described(self._supervisor.end_all(timeout))
@@ -165,10 +154,6 @@ class ProcessDriver:
         if ended.status == _ADDRESS_IN_USE:
             listed = " or ".join(map(str, ports))
             return PortTakenError(
-    def left(self) -> list[str]:
-        """Return the processes that carry the environment's mark."""
-        return described(marked(self._mark))
-
                 f"port {listed} was taken before {ended.name} could listen", service=ended.name
             )
         return self._supervisor.ended(ended)
