@@ -12,7 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from esb_services.agent.metrics import Metrics, answer
 from esb_services.agent.runtime import MAX_RESPONSE_BYTES, Runtime
 from esb_services.agent.service import AgentService
-from esb_services.agent.settings import DockerSettings, Settings
+from esb_services.agent.settings import ContainerdSettings, DockerSettings, Settings
 from esb_services.agent.v1 import agent_pb2, agent_pb2_grpc
 from esb_services.http1 import Message, Response, serve_connection
 from esb_services.listening import AddressInUseError, listen
@@ -70,6 +70,10 @@ def make_runtime(settings: Settings) -> Runtime:
         from esb_services.agent.docker_runtime import DockerRuntime
 
         return DockerRuntime(settings.project, workers)
+    if isinstance(workers, ContainerdSettings):
+        from esb_services.agent.containerd_runtime import ContainerdRuntime
+
+        return ContainerdRuntime(settings.project, workers)
     from esb_services.agent.images import ImageIndex
     from esb_services.agent.process_runtime import ProcessRuntime
 

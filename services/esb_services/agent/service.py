@@ -55,6 +55,10 @@ class RefusedError(Exception):
         self.code = code
 
 
+def _code_of(error: WorkerError) -> grpc.StatusCode:
+    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+
+
 def _require(**arguments: str) -> None:
     for name, value in arguments.items():
         if not value.strip():
@@ -185,7 +189,7 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 )
                 code = grpc.StatusCode.OK
             except WorkerError as error:
-                code = _CODES[type(error)]
+                code = _code_of(error)
                 _tell(logging.ERROR, str(error), function=state.function, worker=state.name)
                 raise
             finally:
@@ -231,7 +235,7 @@ async def _answering(context: Context) -> AsyncIterator[None]:
     except RefusedError as refusal:
         await context.abort(refusal.code, str(refusal))
     except WorkerError as failure:
-        await context.abort(_CODES[type(failure)], str(failure))
+        await context.abort(_code_of(failure), str(failure))
 
 
 def _remember(headers: dict[str, Any]) -> None:

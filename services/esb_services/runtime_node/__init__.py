@@ -1,0 +1,1 @@
+"""The node that containerd workers run on: containerd, their network, and their name server."""
