@@ -1,7 +1,8 @@
 """Environments and xdist: the controller owns them, workers ask for them through a private channel.
 
-Messages are plain tuples. A worker sends `("plan", Collected's fields)` before its collection is reported and
-`("need", profile)` when a test waits; the controller sends `("state", profile, data)`.
+Messages are plain tuples. Before its collection is reported a worker sends `("plan", Collected's fields)`, or
+`("refuse", reason)` where it must run nothing; when a test waits, `("need", profile)`. The controller sends
+`("state", profile, data)`.
 """
 
 import os
@@ -74,6 +75,7 @@ class ControllerSide:
         self._durations = durations
         self._facts = facts
         self.drain = drain
+        self.refusal: str | None = None
         self._scheduling: EnvironmentScheduling | None = None
         self._channels: list[Any] = []
         self._lock = threading.Lock()
@@ -176,6 +178,8 @@ class ControllerSide:
             self._owner.request(self._by_cost(collected))
             for profile in self._owner.profiles:
                 self._send(channel, self._state(profile))
+        elif kind == "refuse":
+            (self.refusal,) = rest
         elif kind == "need":
             self._owner.request(rest)
 
@@ -220,6 +224,10 @@ class WorkerSide:
     def announce(self, collected: Collected) -> None:
         """Tell the owner what was collected."""
         self._channel.send(("plan", *astuple(collected)))
+
+    def refuse(self, reason: str) -> None:
+        """Tell the owner why this worker runs nothing."""
+        self._channel.send(("refuse", reason))
 
     def wait(self, name: str) -> Environment:
         """Ask the owner for an environment and return it when tests may use it.

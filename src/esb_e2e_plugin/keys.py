@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from esb_e2e_plugin.selection import Selection
 
 BRINGUP: "pytest.StashKey[Bringup]" = pytest.StashKey()
+AUTO_WORKERS: "pytest.StashKey[int]" = pytest.StashKey()
 FINISH_ENVIRONMENT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
 SELECTION: "pytest.StashKey[Selection]" = pytest.StashKey()
 TERMINAL: "pytest.StashKey[LiveTerminal]" = pytest.StashKey()

@@ -25,7 +25,7 @@ from esb_e2e_plugin.fixtures import (
     esb_token,
 )
 from esb_e2e_plugin.keys import BRINGUP, SELECTION, TERMINAL
-from esb_e2e_plugin.selection import Selection, environment_of, needs_environment
+from esb_e2e_plugin.selection import Selection, environment_of, is_exclusive, needs_environment
 
 __all__ = [
     "esb_dynamodb",
@@ -44,7 +44,7 @@ _DESELECTED = "esb_deselected"
 _MARKERS = (
     "esb_env(name, ...): run the test only in these environments of the matrix",
     "esb_mode(mode, ...): run the test only in environments of these modes: process, docker, containerd",
-    "esb_exclusive: the test disturbs others in its environment (not yet scheduled alone)",
+    "esb_exclusive: the test disturbs others, such as by ending a service: it takes its environment alone",
 )
 
 
@@ -92,11 +92,30 @@ def pytest_configure(config: pytest.Config) -> None:
             configure(config)
 
 
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Start as many workers as environments can use: their tests wait more than they compute."""
+    if config.option.numprocesses != "auto" or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    with _usage_errors():
+        named = options.profiles_named(config, os.environ) or options.names_instance(config, os.environ)
+    if not named and not any("[" in argument for argument in config.args):
+        return None
+    from esb_e2e_plugin.startup import auto_workers
+
+    return auto_workers(config)
+
+
 @pytest.hookimpl(tryfirst=True)  # parametrized first, the environment leads the test's id
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize a test with its environments."""
     if needs_environment(metafunc):
         _selection(metafunc.config).parametrize(metafunc)
+    elif is_exclusive(metafunc.definition):
+        raise pytest.Collector.CollectError(
+            f"{metafunc.definition.nodeid}: esb_exclusive, but the test asks for no environment: "
+            "remove the marker, or ask for a fixture such as esb_environment"
+        )
 
 
 @pytest.hookimpl(trylast=True)

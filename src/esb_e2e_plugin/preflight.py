@@ -34,6 +34,7 @@ def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
     Raises:
         UserError: names what, where, and what to do.
     """
+    _check_bound(plan, settings)
     check_platform()
     if any(scenario.entry.mode == "process" for scenario in plan.scenarios):
         check_services()
@@ -60,6 +61,19 @@ def commit_of(root: Path) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
+
+
+def _check_bound(plan: Plan, settings: Settings) -> None:
+    most, left = settings.max_environments, len(plan.scenarios)
+    if most is None or left <= most or not (settings.keep or settings.build_only):
+        return
+    leaving = "build_only" if settings.build_only else "keep"
+    sources = settings.sources
+    raise UserError(
+        f"--esb-max-environments ({sources['max_environments']}) allows {most} at once, "
+        f"but --esb-{leaving.replace('_', '-')} ({sources[leaving]}) leaves {left} running",
+        "select fewer profiles, or allow more",
+    )
 
 
 def _check_mode(scenario: Scenario) -> None:

@@ -13,7 +13,13 @@ from esb_e2e_plugin.dispatcher import Dispatcher, Work
 
 
 class Environments(Protocol):
-    """What a scheduler asks of the controller's side."""
+    """What a scheduler asks of the controller's side.
+
+    Attributes:
+        refusal: why a worker runs nothing, and the run ends; None where all do.
+    """
+
+    refusal: str | None
 
     def work_of(self, node: WorkerController, ids: Sequence[str]) -> Work:
         """Return what there is to run, as a worker has collected it."""
@@ -84,6 +90,9 @@ class EnvironmentScheduling:
 
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
         """Count on a worker, if it has collected the same tests as the first one."""
+        if self._environments.refusal is not None:
+            self._abandon()
+            return
         if self._dispatcher is None:
             self._collector, self._collection = node, list(collection)
             self._dispatcher = Dispatcher(self._environments.work_of(node, collection))
@@ -203,5 +212,10 @@ class EnvironmentScheduling:
         message = report_collection_diff(self._collection, collection, first.gateway.id, node.gateway.id)
         report = pytest.CollectReport(nodeid=node.gateway.id, outcome="failed", longrepr=message, result=[])
         self._config.hook.pytest_collectreport(report=report)
-        if self._dispatcher is not None:
-            self._dispatcher.abandon()
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Hand out nothing more."""
+        if self._dispatcher is None:
+            self._dispatcher = Dispatcher(Work((), (), (), frozenset(), ()))
+        self._dispatcher.abandon()

@@ -38,6 +38,8 @@ class Worker:
 class Plain:
     """Tests that need no environment."""
 
+    refusal: str | None = None
+
     def work_of(self, _node: object, ids: Sequence[str]) -> Work:
         """Return one unit per test."""
         units = [[number] for number in range(len(ids))]
@@ -49,6 +51,14 @@ class Plain:
 
     def release(self, profile: str) -> None:
         """Expect no call: there is no environment."""
+        raise AssertionError(profile)
+
+    def disturb(self, profile: str, test: str) -> None:
+        """Expect no call: no test is exclusive."""
+        raise AssertionError(profile, test)
+
+    def calm(self, profile: str) -> None:
+        """Expect no call: no test is exclusive."""
         raise AssertionError(profile)
 
     def drain(self) -> None:
