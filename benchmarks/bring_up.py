@@ -24,7 +24,7 @@ def measure() -> Iterator[Row]:
             used = pytest(
                 ["--esb-profile", "e2e-local", "-n", "auto", "-k", "test_smoke_health"], copy, own_host(copy)
             )
-            times = _times(copy / ".esb/e2e/state/e2e-local/events.jsonl")
+            times = moments(copy / ".esb/e2e/state/e2e-local/events.jsonl")
             for name in PHASES:
                 phases[name].append(times[f"{name} finished"] - times[f"{name} started"])
             ups.append(times["deploy finished"] - times["reset started"])
@@ -37,7 +37,7 @@ def measure() -> Iterator[Row]:
     )
 
 
-def _times(events: Path) -> dict[str, float]:
+def moments(events: Path) -> dict[str, float]:
     """Return when each phase started and finished, and the first test finished, in unix seconds."""
     times: dict[str, float] = {}
     for line in events.read_text().splitlines():

@@ -47,7 +47,7 @@ def most_starting(cores: int, memory: int) -> int:
         cores: its processors.
         memory: its memory, in bytes.
     """
-    return max(1, min(max(2, cores), memory // _MEMORY_PER_BRING_UP))
+    return max(1, min(2 * cores, memory // _MEMORY_PER_BRING_UP))
 
 
 def workers(cores: int, environments: int) -> int:

@@ -21,7 +21,7 @@ def test_auto_is_two_workers_for_each_environment_within_bounds(
 
 
 @pytest.mark.parametrize(
-    ("cores", "memory", "expected"), [(2, 24, 2), (1, 24, 2), (16, 24, 16), (16, 4, 4), (2, 0, 1)]
+    ("cores", "memory", "expected"), [(2, 24, 4), (1, 24, 2), (8, 24, 16), (16, 4, 4), (2, 0, 1)]
 )
 def test_bring_ups_at_once_are_bound_by_cores_and_memory(cores: int, memory: int, expected: int) -> None:
     """They wait more than they compute, but each needs its memory."""
