@@ -83,6 +83,7 @@ def build_context(
     credentials: Credentials,
     git_sha: str | None,
     ci: bool,
+    engine_host: str | None = None,
 ) -> RunContext:
     """Make a scenario concrete.
 
@@ -96,13 +97,14 @@ def build_context(
         credentials: Its secrets, where the user chose none.
         git_sha: Short id of the commit that is tested; without git, of its content.
         ci: Whether this runs in CI, where tags name the commit.
+        engine_host: The other machine that its engine is on; None for this one.
 
     Raises:
         UserError: A variable that the user set is one that the plugin computes, or a credential is unusable.
     """
     entry = scenario.entry
     project = f"{entry.project}-{scenario.name}".lower()
-    host = _url_host(ports.bind_address)
+    host = _url_host(ports.bind_address, engine_host)
     image_tag = f"e2e-{scenario.name}-{git_sha if ci and git_sha else 'latest'}"
     computed = {
         "ESB_ENV": scenario.name,
@@ -205,6 +207,8 @@ def _urls(scheme: str, host: str, ports: PortBlock, auth_path: str) -> Urls:
     )
 
 
-def _url_host(bind_address: str) -> str:
-    host = _REACHABLE.get(bind_address, bind_address)
+def _url_host(bind_address: str, engine_host: str | None) -> str:
+    host = bind_address
+    if bind_address in _REACHABLE:
+        host = engine_host or _REACHABLE[bind_address]
     return f"[{host}]" if ":" in host else host

@@ -353,6 +353,7 @@ class Owner:
                 if slot.test_failure is not None and not recorded:
                     runner.record_failed_test(slot.test_failure.cause)
                     recorded = True
+            runner.look()  # tests may be over before anybody has told that a service ended
             runner.finish_phase(slot.test_failure.cause if slot.test_failure is not None else None)
         except CancelledError as error:
             runner.finish_phase(error.message)

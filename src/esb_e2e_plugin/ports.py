@@ -105,6 +105,7 @@ class PortLedger:
         environment: str,
         port_base: int = PORT_BASE,
         bind_address: str = "127.0.0.1",
+        here: bool = True,
         avoid: Collection[int] = (),
         on_move: OnMove | None = None,
     ) -> PortBlock:
@@ -114,7 +115,8 @@ class PortLedger:
             key: What the lease is for: the key of the environment's lock.
             environment: The environment's name, for people who read the table or an error.
             port_base: The first port of the first block.
-            bind_address: The address of this host that the ports will be bound on.
+            bind_address: The address that the ports will be bound on.
+            here: Whether that is an address of this host; what is taken on another one is not looked at.
             avoid: Ports known to be taken although they can be bound, as an engine reports them.
             on_move: Called, after the lease is made, with the base, the taken port and the reason for each
                 block that had to be passed over.
@@ -128,7 +130,7 @@ class PortLedger:
             key,
             environment=environment,
             blocks=range(port_base, end - BLOCK_SIZE + 1, BLOCK_SIZE),
-            taken=lambda base: _taken_port(PortBlock(base, bind_address), avoid),
+            taken=lambda base: _taken_port(PortBlock(base, bind_address), avoid, here=here),
             none_left=EsbError(
                 f"no block of {BLOCK_SIZE} free ports is left for environment {environment} "
                 f"in {port_base}-{end - 1} on {bind_address}",
@@ -156,12 +158,12 @@ def _range_end(port_base: int) -> int:
     return lowest if port_base < lowest else 65536
 
 
-def _taken_port(block: PortBlock, avoid: Collection[int]) -> tuple[int, str] | None:
+def _taken_port(block: PortBlock, avoid: Collection[int], *, here: bool) -> tuple[int, str] | None:
     """Return the first port of a block that cannot be used, with the reason."""
     for port in block.as_mapping().values():
         if port in avoid:
             return port, "is known to be taken"
-        if (reason := _bind_error(block.bind_address, port)) is not None:
+        if here and (reason := _bind_error(block.bind_address, port)) is not None:
             return port, reason
     return None
 

@@ -242,17 +242,59 @@ def test_a_fixed_host_port_is_replaced_with_a_warning(project: DockerProject) ->
     project.check_nothing_left()
 
 
-def test_a_service_that_dies_under_the_tests_fails_the_environment_once(project: DockerProject) -> None:
-    """Its death is the one cause, and comes before the test that holds has ended."""
+@pytest.mark.parametrize(
+    ("command", "cause"),
+    [
+        (("kill",), "back exited with status 137"),
+        (("pause",), "back was paused"),
+        (("rm", "-f"), "(back exited with status 137|the container of back was removed)"),
+    ],
+    ids=["killed", "paused", "removed"],
+)
+def test_a_service_that_is_disturbed_under_the_tests_fails_the_environment_once(
+    project: DockerProject, command: tuple[str, ...], cause: str
+) -> None:
+    """What was done to it is the one cause, and comes before the test that holds has ended."""
     project.hold.touch()
     run = project.start("-n0")
+    run.reach("test")
+    docker(*command, f"{project.name}-{ENVIRONMENT}-back-1")
+    eventually(lambda: "test: FAILED" in project.log.read_text(), "it is told while a test still runs")
+    project.hold.unlink()
+    result = run.wait()
+    check_failed(result, "test", cause, "its last lines say why")
+    assert "2 passed" in result.output
+    project.check_nothing_left()
+
+
+def test_a_service_that_ends_with_the_last_test_fails_the_environment(project: DockerProject) -> None:
+    """A run is green only if every service outlived its tests, however quick these are."""
+    container = f"{project.name}-{ENVIRONMENT}-back-1"
+    project.write(
+        "e2e/scenarios/test_tiny.py",
+        "import subprocess\n\n"
+        "def test_last_breath(esb_environment):\n"
+        f"    subprocess.run(['docker', 'kill', '{container}'], check=True)\n",
+    )
+    result = project.run("-n0")
+    check_failed(result, "test", "back exited with status 137", "its last lines say why")
+    assert "1 passed" in result.output
+    project.check_nothing_left()
+
+
+def test_a_service_that_dies_in_an_environment_left_running_is_noticed(project: DockerProject) -> None:
+    """A run that only tests minds the services as the one that started them."""
+    assert project.run("-n0", "--esb-build-only").code == 0
+    project.hold.touch()
+    run = project.start("-n0", "--esb-test-only")
     run.reach("test")
     docker("kill", f"{project.name}-{ENVIRONMENT}-back-1")
     eventually(lambda: "test: FAILED" in project.log.read_text(), "the death is told while a test still runs")
     project.hold.unlink()
     result = run.wait()
-    check_failed(result, "test", "back exited with status 137", "its last lines say why")
-    assert "2 passed" in result.output
+    assert result.code == 1, result.output
+    assert "cause:     back exited with status 137" in result.summary
+    check_green(project.run("-n0"))
     project.check_nothing_left()
 
 

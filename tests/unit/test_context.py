@@ -211,3 +211,21 @@ def test_a_context_survives_pickling(build: Build) -> None:
     """It may travel to another process."""
     context = build()
     assert pickle.loads(pickle.dumps(context)) == context  # noqa: S301
+
+
+@pytest.mark.parametrize(
+    ("bind_address", "engine_host", "host"),
+    [
+        ("127.0.0.1", None, "127.0.0.1"),
+        ("0.0.0.0", None, "127.0.0.1"),  # noqa: S104  the address of a test's data
+        ("0.0.0.0", "build-box", "build-box"),  # noqa: S104  the same
+        ("::", "build-box", "build-box"),
+        ("192.0.2.7", "build-box", "192.0.2.7"),
+    ],
+)
+def test_urls_name_the_host_of_the_engine(
+    build: Build, bind_address: str, engine_host: str | None, host: str
+) -> None:
+    """What listens on every address of another machine is reached by that machine's name."""
+    context = build(ports=PortBlock(18020, bind_address), engine_host=engine_host)
+    assert context.urls.gateway == f"https://{host}:18020"

@@ -334,3 +334,19 @@ def test_nothing_but_the_table_and_the_lock_stays(ledger: PortLedger, tmp_path: 
     files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert files == ["locks/ports.lock", "ports.json"]
     assert (tmp_path / "ports.json").stat().st_mode & 0o077 == 0
+
+
+def test_what_this_host_uses_says_nothing_of_another_host(tmp_path: Path) -> None:
+    """The ports of an environment on another machine's engine are that engine's to refuse."""
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen(1)
+        base = stranger.getsockname()[1]
+        ledger = PortLedger(tmp_path)
+        # No address of this host either.
+        there = ledger.lease("k", environment="e", port_base=base, bind_address="192.0.2.7", here=False)
+        assert there.base == base
+        there = ledger.lease(
+            "k", environment="e", port_base=base, bind_address="192.0.2.7", here=False, avoid={base}
+        )
+        assert there.base == base + BLOCK_SIZE

@@ -1,6 +1,7 @@
 """What runs an environment's services, by the mode of its entry: this machine, or a container engine."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,9 +26,11 @@ class Backend(Protocol):
 
     Attributes:
         identity: what the names of an environment must be unique on: an engine, or a state folder.
+        host: the other machine that it is on; None for this one.
     """
 
     identity: str
+    host: str | None
 
     def driver(
         self,
@@ -46,6 +49,7 @@ def backend_of(scenario: Scenario, run: Run) -> Backend:
 
     Raises:
         StepError: its engine does not answer.
+        MatrixError: nothing on its engine's host could be reached.
     """
     if scenario.entry.mode == "process":
         return _Machine(mark_of(environment_paths(scenario, run.root)))
@@ -53,7 +57,15 @@ def backend_of(scenario: Scenario, run: Run) -> Backend:
 
     entry = scenario.entry
     from_file = read_env_file(entry.env_file) if entry.env_file is not None else {}
-    return _Containers(Engine({**run.environ, **from_file, **entry.env_vars}, entry.docker_context))
+    engine = Engine({**run.environ, **from_file, **entry.env_vars}, entry.docker_context)
+    if engine.host is not None and ip_address(entry.bind_address).is_loopback:
+        engine.close()
+        raise entry.error(
+            "bind_address",
+            f"{entry.bind_address} of {engine.host}, where the engine is, cannot be reached from here",
+            expected=f"0.0.0.0, or another address of {engine.host}",
+        )
+    return _Containers(engine)
 
 
 def mark_of(paths: Paths) -> str:
@@ -78,6 +90,7 @@ def fixture_images(scenario: Scenario, root: Path) -> Mapping[str, Path]:
 class _Machine:
     def __init__(self, identity: str) -> None:
         self.identity = identity
+        self.host: str | None = None
 
     def driver(
         self,
@@ -96,6 +109,7 @@ class _Machine:
 class _Containers:
     def __init__(self, engine: "Engine") -> None:
         self.identity = engine.id
+        self.host = engine.host
         self._engine = engine
 
     def driver(

@@ -155,7 +155,11 @@ class ContainerWatch:
     def ended_already(self) -> StepError | None:
         """Return the first service that is not running any more, or unhealthy, as an error."""
         for container in self._containers.long_running():
-            state = self._engine.inspect(container.id)["State"]
+            state = self._engine.state(container.id)
+            if state is None:
+                return self._removed(container.service)
+            if state["Status"] == "paused":
+                return self.failed(container.service, f"{container.service} was paused")
             if state["Status"] in ("exited", "dead"):
                 if (error := self._ended(container, state)) is not None:
                     return error
@@ -218,10 +222,17 @@ class ContainerWatch:
             return None
         if event.action == "health_status: unhealthy":
             return self.failed(event.service, f"{event.service} turned unhealthy")
+        if event.action == "pause":
+            return self.failed(event.service, f"{event.service} was paused")
         if event.action == "die":
-            state = self._engine.inspect(event.container)["State"]
+            state = self._engine.state(event.container)
+            if state is None:
+                return self._removed(event.service)
             return self._ended(container, {**state, "ExitCode": event.exit_code})
         return None
+
+    def _removed(self, service: str) -> StepError:
+        return self.failed(service, f"the container of {service} was removed")
 
     def _ended(self, container: Container, state: Mapping[str, Any]) -> StepError | None:
         service, code = container.service, state["ExitCode"]

@@ -1,12 +1,10 @@
 """The containers of one compose project, and the volumes that are filled through them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from esb_e2e_plugin.lifecycle.archive import archive_of
-from esb_e2e_plugin.lifecycle.compose import DEPLOY_PROFILE
 from esb_e2e_plugin.lifecycle.engine import Engine
 from esb_e2e_plugin.lifecycle.engine_events import SERVICE_LABEL
 
@@ -46,17 +44,16 @@ class Containers:
         self._project = project
         self._by_service: dict[str, Container] = {}
 
-    def find(self, model: Mapping[str, Any]) -> None:
+    def find(self, deploy_only: Callable[[str], bool]) -> None:
         """Look at every container of the project.
 
         Args:
-            model: the project's compose file, normalised.
+            deploy_only: tells whether a service runs in the deploy phase only.
         """
         self._by_service = {}
         for found in self._engine.containers(self._project):
             facts = self._engine.inspect(found["Id"])
             service = facts["Config"]["Labels"].get(SERVICE_LABEL, "")
-            profiles = model["services"].get(service, {}).get("profiles") or ()
             self._by_service[service] = Container(
                 id=found["Id"],
                 service=service,
@@ -67,7 +64,7 @@ class Containers:
                     if mount["Type"] == "volume" and mount["RW"]
                 },
                 has_health=bool(facts["Config"].get("Healthcheck")),
-                deploy_only=DEPLOY_PROFILE in profiles,
+                deploy_only=deploy_only(service),
             )
 
     def get(self, service: str) -> Container | None:

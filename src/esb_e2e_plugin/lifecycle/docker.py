@@ -14,7 +14,7 @@ from esb_e2e_plugin.environment import Environment, Paths
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle import compose_mistakes, compose_variables, service_images
-from esb_e2e_plugin.lifecycle.compose import Compose
+from esb_e2e_plugin.lifecycle.compose import DEPLOY_PROFILE, Compose
 from esb_e2e_plugin.lifecycle.container_watch import ContainerWatch
 from esb_e2e_plugin.lifecycle.containers import Containers, files_below
 from esb_e2e_plugin.lifecycle.deadline import Deadline
@@ -114,7 +114,8 @@ class DockerDriver:
         except StepError as error:
             raise refused_to_create(error, (pair.external, pair.runtime)) from error
         self._creating = False
-        self._containers.find(model)
+        services = model["services"]
+        self._containers.find(lambda name: DEPLOY_PROFILE in (services.get(name, {}).get("profiles") or ()))
         self._containers.fill_volume(_CERTIFICATES_VOLUME, files_below(self._paths.certificates))
         self._watch.begin()
         self._start(model, compose, deadline)
@@ -131,6 +132,7 @@ class DockerDriver:
         running = {c["Id"] for c in self._engine.containers(self._project) if c["State"] == "running"}
         gone = next((name for name, container in services.items() if container not in running), None)
         if gone is None:
+            self._containers.find(lambda name: name not in services)
             self._watch.begin()
             self._watch.follow(services)
         return gone
@@ -196,6 +198,10 @@ class DockerDriver:
     def settle(self, environment: Environment, deadline: Deadline) -> None:
         """Wait until every service is well again."""
         self._watch.settle(self.gateway_health(environment), deadline, lambda: self._supervisor.poll(0))
+
+    def fault(self) -> StepError | None:
+        """Look at every container."""
+        return self._watch.ended_already()
 
     def services(self) -> Mapping[str, Any]:
         """Return the id of each service's container."""

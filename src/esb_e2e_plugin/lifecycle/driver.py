@@ -51,6 +51,9 @@ class Driver(Protocol):
     def settle(self, environment: Environment, deadline: Deadline) -> None:
         """Wait until every service is well again; raise `StepError` when one is not."""
 
+    def fault(self) -> StepError | None:
+        """Return a service that has ended or turned unhealthy as an error, whether or not it was told yet."""
+
     def services(self) -> Mapping[str, Any]:
         """Return the running services as plain data, for `attach` in a later run."""
 

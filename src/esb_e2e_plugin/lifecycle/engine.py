@@ -124,6 +124,15 @@ class Engine:
             found: dict[str, Any] = self._api.inspect_container(container)
         return found
 
+    def state(self, container: str) -> dict[str, Any] | None:
+        """Return how a container is; None where there is no such container any more."""
+        with engine_errors("inspecting a container"):
+            try:
+                found: dict[str, Any] = self._api.inspect_container(container)["State"]
+            except NotFound:
+                return None
+        return found
+
     def image_user(self, image: str) -> tuple[int, int]:
         """Return uid and gid that an image runs as, where it names them as numbers; else root's."""
         with engine_errors("inspecting an image"):

@@ -124,6 +124,10 @@ class ProcessDriver:
                 return
             deadline.check("the gateway to answer again")
 
+    def fault(self) -> StepError | None:
+        """Look at every process."""
+        return self.watch(0)
+
     def services(self) -> Mapping[str, Any]:
         """Return which process is which service."""
         return {name: vars(identity) for name, identity in self._supervisor.identities().items()}

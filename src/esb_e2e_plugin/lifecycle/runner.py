@@ -62,6 +62,7 @@ class EnvironmentRunner:
         self._run = run
         self._lock = lock
         self._key = key
+        self._engine_host = backend.host
         self._paths = paths
         self._ledger = PortLedger(run.host)
         self._state = StateFile(paths.state)
@@ -141,6 +142,7 @@ class EnvironmentRunner:
         self._in_phase(
             "deploy", settings.timeout_deploy, lambda deadline: self._deploy(context, environment, deadline)
         )
+        self.look()
         self._write("ready")
         self._run.hooks.ready(environment)
         self._begin("test")
@@ -180,6 +182,12 @@ class EnvironmentRunner:
     def watch(self, timeout: float) -> None:
         """Wait up to `timeout` seconds; raise `StepError` when a service has ended meanwhile."""
         error = self._driver.watch(timeout)
+        if error is not None:
+            raise error
+
+    def look(self) -> None:
+        """Raise `StepError` when a service has ended, even so lately that nobody has told it yet."""
+        error = self._driver.fault()
         if error is not None:
             raise error
 
@@ -358,7 +366,7 @@ class EnvironmentRunner:
             self._environment = _environment(context)
             self.journal.redact.add(vars(context.credentials).values())
             self._state.write_credentials(vars(context.credentials))
-            hosts = ("localhost", "127.0.0.1", "::1", context.ports.bind_address)
+            hosts = ("localhost", "127.0.0.1", "::1", context.ports.bind_address, *self._other_host())
             write_certificates(self._paths.certificates, context.project, hosts)
             try:
                 self._driver.up(context, deadline)
@@ -384,7 +392,11 @@ class EnvironmentRunner:
             credentials=credentials,
             git_sha=self._run.commit,
             ci=self._run.ci,
+            engine_host=self._engine_host,
         )
+
+    def _other_host(self) -> tuple[str, ...]:
+        return () if self._engine_host is None else (self._engine_host,)
 
     def _lease(self, taken: set[int]) -> PortBlock:
         return self._ledger.lease(
@@ -392,6 +404,7 @@ class EnvironmentRunner:
             environment=self._scenario.name,
             port_base=self._run.port_base,
             bind_address=self._scenario.entry.bind_address,
+            here=self._engine_host is None,
             avoid=taken,
             on_move=lambda base, port, reason: (
                 None if base in taken else self._moved(base, f"port {port} {reason}")
