@@ -15,6 +15,7 @@ from artifactctl.host_cache import HostCache
 PYTHON_BASE: Final = "esb-python-base"
 JAVA_BASE: Final = "esb-java-base"
 REGISTRY: Final = "esb-registry"
+NODE_BASE: Final = "esb-node-base"
 PUBLIC_PYTHON: Final = "python:3.11-slim-bookworm"
 
 _PULL_SECONDS = 300.0
@@ -43,6 +44,11 @@ _DEBIAN: Final = {
     PYTHON_BASE: _Debian("python3,ca-certificates", PUBLIC_PYTHON, "PYTHON_BASE_IMAGE"),
     # The supervisor of every worker is Python.
     JAVA_BASE: _Debian("python3,ca-certificates,default-jre-headless", None, "JAVA_BASE_IMAGE"),
+    NODE_BASE: _Debian(
+        "python3,ca-certificates,containerd,runc,containernetworking-plugins,iptables,iproute2",
+        None,
+        "NODE_BASE_IMAGE",
+    ),
     REGISTRY: _Debian("docker-registry,ca-certificates", None, "ESB_REGISTRY_IMAGE"),
 }
 
