@@ -68,6 +68,7 @@ def test_pool_grows_to_its_limit_and_queues_the_rest(
     assert max(figures["busy"] for figures in seen) == 3
 
 
+@pytest.mark.esb_exclusive
 def test_pool_shrinks_to_nothing_and_comes_back(
     take_turn: TakeTurn, call: Call, pool: Pool, workers: Workers, eventually: Eventually
 ) -> None:

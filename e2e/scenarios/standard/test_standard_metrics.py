@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import requests
 
 POOL_FIELDS = {
@@ -15,6 +16,10 @@ POOL_FIELDS = {
     "min_capacity",
     "acquire_timeout",
 }
+
+
+# Calls of other tests would change what is measured.
+pytestmark = pytest.mark.esb_exclusive
 
 
 def test_pools_are_shown(esb_gateway: requests.Session, pool: Callable[[str], dict[str, Any]]) -> None:
