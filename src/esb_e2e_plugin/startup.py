@@ -2,13 +2,14 @@
 
 import os
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
-from esb_e2e_plugin import nested_hooks, planner, preflight
+from esb_e2e_plugin import capacity, nested_hooks, planner, preflight
 from esb_e2e_plugin.compose_preflight import ComposePreflight
 from esb_e2e_plugin.errors import UserError
-from esb_e2e_plugin.keys import SELECTION, TERMINAL, WORKERINPUT
+from esb_e2e_plugin.keys import AUTO_WORKERS, SELECTION, TERMINAL, WORKERINPUT
 from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
 from esb_e2e_plugin.options import needs_profile
 from esb_e2e_plugin.planner import Plan
@@ -64,6 +65,21 @@ def configure(config: pytest.Config) -> None:
         raise UserError(f"{flag}: no environment is selected", "name one with --esb-profile")
 
 
+def auto_workers(config: pytest.Config) -> int | None:
+    """Return how many workers `-n auto` means; None where no environment is seen to be selected."""
+    try:
+        settings = _settings(config)
+        names = settings.profiles
+        if not names and (named := _named_tests(config)):
+            names = named.environments([entry.name for entry in _matrix(config, settings).entries])
+        if not names:
+            return None
+        selected = _matrix(config, settings).select(names)
+    except UserError:  # told when the session is configured
+        return None
+    return config.stash.setdefault(AUTO_WORKERS, capacity.workers(capacity.cores(), len(selected)))
+
+
 def select_late(config: pytest.Config) -> Selection:
     """Return the selection of a session without a profile in which a test turned out to need an environment.
 
@@ -114,7 +130,7 @@ def _select_named(config: pytest.Config, settings: Settings, named: NamedTests) 
 
 
 def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: bool) -> None:
-    config.pluginmanager.register(Header(plan, settings, replaced=replaced), "esb_e2e_header")
+    config.pluginmanager.register(Header(config, plan, settings, replaced=replaced), "esb_e2e_header")
     option = config.option
     if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
         return
@@ -145,6 +161,10 @@ def _join(config: pytest.Config) -> None:
     settings = _settings(config)
     worker = WorkerSession(config, facts)
     config.pluginmanager.register(worker, "esb_e2e_worker")
+    path = settings.matrix_path(config.rootpath)
+    if path.is_file() and sha256(path.read_bytes()).hexdigest() != worker.plan.matrix_digest:
+        name = config.workerinput["workerid"]  # type: ignore[attr-defined]
+        worker.refuse(f"worker {name} has another matrix than the controller: {path}")
     named = None if settings.profiles else _named_tests(config)
     config.stash[SELECTION] = Selection(worker.plan, named, HOW_TO_SELECT if named else "")
     if settings.profiles:
