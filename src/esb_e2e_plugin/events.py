@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -164,8 +165,16 @@ def tail(path: Path, count: int) -> list[str]:
 
 def _open(path: Path, *, anew: bool) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not anew:
+        _drop_unfinished_line(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     return os.open(path, flags | (os.O_TRUNC if anew else 0), 0o644)
+
+
+def _drop_unfinished_line(path: Path) -> None:
+    """Remove the beginning of a line that a process wrote while it was killed."""
+    with suppress(FileNotFoundError), path.open("r+b") as file:
+        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _write(descriptor: int, line: str) -> None:

@@ -165,6 +165,14 @@ class Run:
             pid for pid in children if mark not in _environ(pid) and b"exec(eval(sys.stdin" in _command(pid)
         ]
 
+    def reaper(self) -> int:
+        """Return the pid of its reaper, once that is there; it keeps it when it gets to work."""
+
+        def found() -> int:
+            return next((pid for pid in self._project.processes() if b"watchdog.py" in _command(pid)), 0)
+
+        return eventually(found, f"a reaper of a run that wrote:\n{self.output()}")
+
     def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to it and its xdist workers, as a terminal does."""
         os.killpg(self.pid, number)
@@ -309,9 +317,9 @@ class Project:
         return found
 
     def check_nothing_left(self) -> None:
-        """Fail if its runs have left anything behind; xdist workers of a killed run may take a moment."""
+        """Fail if its runs leave anything behind; workers and reaper of a killed run may take a moment."""
         with contextlib.suppress(AssertionError):
-            eventually(lambda: not self.processes(), "no process is left", timeout=10)
+            eventually(lambda: not self.processes(), "no process is left", timeout=60)
         left = self.left_over()
         assert not left, "\n".join(left)
 

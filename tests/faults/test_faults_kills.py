@@ -74,12 +74,27 @@ def check_repaired(project: Project) -> None:
         ("group", "test"),
     ],
 )
-def test_what_a_killed_run_leaves_is_removed_by_the_next(project: Project, victim: str, phase: str) -> None:
-    """`kill -9` of pytest in any phase, then the same command: green, and nothing is left over."""
+def test_what_a_killed_run_leaves_is_removed_by_its_reaper(project: Project, victim: str, phase: str) -> None:
+    """`kill -9` of pytest in any phase: nothing is left over, and the log says who has removed it."""
     project.hold.touch()
     run = project.start("-n0" if victim == "process" else "-n2")
     run.reach(phase)
     kill(run, victim)
+    project.check_nothing_left()
+    assert "[esb] its owner is gone: the reaper removes it" in project.log.read_text()
+    assert [event["kind"] for event in run.events()].count("run.finished") == 1
+
+
+@pytest.mark.parametrize("phase", ["compose", "test"])
+def test_what_a_killed_run_leaves_without_a_reaper_is_removed_by_the_next(
+    project: Project, phase: str
+) -> None:
+    """Whoever kills everything gets a green run from the same command all the same."""
+    project.hold.touch()
+    run = project.start("-n0")
+    run.reach(phase)
+    os.kill(run.reaper(), signal.SIGKILL)
+    kill(run, "process")
     check_repaired(project)
 
 

@@ -158,6 +158,23 @@ def test_a_new_run_starts_both_files_anew_and_a_closed_journal_drops_lines(journ
     again.close()
 
 
+def test_who_goes_on_with_a_journal_drops_what_a_kill_has_torn(journal: Journal) -> None:
+    """What was whole stays, and what is written next is a line of its own."""
+    journal.say("first")
+    journal.event("run.started", profile="one")
+    journal.close()
+    for path in (journal.log_path, journal.events_path):
+        with path.open("a") as file:
+            file.write('{"torn')
+    after = Journal("one", "run-1", journal.log_path, journal.events_path, lambda *_: None, anew=False)
+    after.say("second")
+    after.event("run.finished")
+    after.close()
+    assert [line.split("] ")[1] for line in after.tail(5)] == ["first", "second"]
+    kinds = [json.loads(line)["kind"] for line in journal.events_path.read_text().splitlines()]
+    assert kinds == ["run.started", "run.finished"]
+
+
 def test_the_schema_describes_known_kinds_and_refuses_a_broken_record() -> None:
     """Readers rely on it: every kind that it describes exists, and a phase without a name is none."""
     schema = json.loads(resources.files("esb_e2e_plugin").joinpath("events.schema.json").read_text())
