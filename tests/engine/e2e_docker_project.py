@@ -36,14 +36,9 @@ print("the front door is open", flush=True)
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
 """
 
-_SCENARIOS = """
+HOLD = """
 import time
 from pathlib import Path
-from urllib.request import urlopen
-
-def test_hello(esb_gateway_url):
-    with urlopen(f"{esb_gateway_url}/", timeout=30) as answer:
-        assert answer.read() == b"hello"
 
 def test_hold(esb_environment):
     hold, held = Path("hold"), Path(f"held-{esb_environment.name}")
@@ -54,6 +49,16 @@ def test_hold(esb_environment):
     while hold.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+"""
+
+_SCENARIOS = f"""
+from urllib.request import urlopen
+
+def test_hello(esb_gateway_url):
+    with urlopen(f"{{esb_gateway_url}}/", timeout=30) as answer:
+        assert answer.read() == b"hello"
+
+{HOLD}
 """
 
 

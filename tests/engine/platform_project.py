@@ -1,0 +1,53 @@
+"""The project's own platform as a project of its own, and the images of its functions."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.engine.e2e_docker_project import ENVIRONMENT, HOLD, IMAGE, DockerProject, docker
+
+SMOKE = "e2e/scenarios/smoke"
+_ROOT = Path(__file__).parents[2]
+_IMAGES = ("esb-lambda-*", "esb-e2e-lambda-*", "esb-python-base")
+
+
+class Platform(DockerProject):
+    """The project's own platform with all its functions, of which a run needs what its tests call."""
+
+    def _write_files(self) -> None:
+        ignored = shutil.ignore_patterns("__pycache__", ".parallel-*")
+        shutil.copytree(_ROOT / "e2e", self.root / "e2e", ignore=ignored)
+        self.write(f"{SMOKE}/test_smoke_hold.py", HOLD)
+        self.write_matrix()
+        self.write("pyproject.toml", '[tool.pytest.ini_options]\naddopts = "-p no:cacheprovider"\n')
+        # What is fetched for builds is the same for all projects of a user.
+        (self._home / ".cache").symlink_to(Path.home() / ".cache")
+
+    def write_matrix(self, **more: Any) -> None:
+        """Write the project's own matrix, with more keys of the one entry that stays."""
+        path = "e2e/environments/test_matrix.yaml"
+        matrix = yaml.safe_load((_ROOT / path).read_text())
+        (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == ENVIRONMENT]
+        own = {"esb_project": self.name, "enabled": True, "env_vars": {"ESB_SERVICES_IMAGE": IMAGE}}
+        pool = more.pop("subnet_pool", self.subnet_pool)
+        matrix |= {"matrix": [{**entry, **own, **more}], "port_base": self.port_base, "subnet_pool": pool}
+        self.write(path, matrix)
+
+    def left_over(self) -> list[str]:
+        """Return what its runs have left behind, on the engine too."""
+        return [line for line in super().left_over() if line != str(self._home / ".cache")]
+
+
+def function_images() -> list[str]:
+    """Return all names of the function images on the first engine that a run of the platform uses."""
+    found = []
+    for pattern in _IMAGES:
+        lines = docker(
+            "image", "ls", "--filter", f"reference={pattern}", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"
+        )
+        rows = [line.split() for line in lines.splitlines()]
+        current = {image for name, image in rows if name.endswith((f":e2e-{ENVIRONMENT}-latest", ":latest"))}
+        found += [name for name, image in rows if image in current]
+    return found
