@@ -98,6 +98,8 @@ class Stack:
             self._deploy()
             yield
         finally:
+            # Who still has a gateway gets new workers.
+            self.compose("kill", "gateway", "agent")
             label = f"label=com.esb.project={self.name}"
             if workers := self.run("docker", "ps", "--all", "--quiet", "--filter", label).split():
                 self.run("docker", "rm", "--force", "--volumes", *workers)
