@@ -1,12 +1,10 @@
-"""How long tests and bring-ups took in earlier runs, remembered in pytest's cache; pure but for the cache."""
+"""How long tests and bring-ups took in earlier runs, as pytest's cache remembers it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import pytest
+from typing import Any, Protocol
 
 from esb_e2e_plugin.dispatcher import LONG_SECONDS
 
@@ -14,6 +12,16 @@ _KEY = "esb/durations"
 _MOST_TESTS = 20_000
 _GUESSED_BRING_UP = 10.0
 _GUESSED_TEST = 0.1
+
+
+class Cache(Protocol):
+    """As much of pytest's cache as is used."""
+
+    def get(self, key: str, default: object) -> object:
+        """Return what was set in an earlier run."""
+
+    def set(self, key: str, value: object) -> None:
+        """Remember something."""
 
 
 class Durations:
@@ -30,15 +38,13 @@ class Durations:
         self._now: dict[str, float] = defaultdict(float)
         self._profile_of: dict[str, str] = {}
 
-    def load(self, config: pytest.Config) -> None:
+    def load(self, cache: Cache | None) -> None:
         """Read pytest's cache, where there is one."""
-        cache = getattr(config, "cache", None)
         if cache is not None:
             self.remember(cache.get(_KEY, None))
 
-    def save(self, config: pytest.Config) -> None:
+    def save(self, cache: Cache | None) -> None:
         """Write pytest's cache, where there is one, and something has been measured."""
-        cache = getattr(config, "cache", None)
         if cache is not None and self._now:
             cache.set(_KEY, self.to_data())
 

@@ -82,7 +82,7 @@ class OwnerSession:
 
     def pytest_sessionstart(self) -> None:
         """Find the terminal and what earlier runs took; let SIGTERM and SIGHUP end the run as Ctrl-C does."""
-        self._durations.load(self._config)
+        self._durations.load(getattr(self._config, "cache", None))
         self._terminal.reporter = self._config.pluginmanager.getplugin("terminalreporter")
 
         def interrupt(number: int, _frame: object) -> None:
@@ -177,7 +177,7 @@ class OwnerSession:
         for outcome in self._owner.outcomes().values():
             if outcome.failure is None and not self._settings.test_only:
                 self._durations.brought_up(outcome.profile, outcome.seconds)
-        self._durations.save(self._config)
+        self._durations.save(getattr(self._config, "cache", None))
         results = {name: outcome.ok for name, outcome in self._owner.outcomes().items()}
         self._config.stash[RESULTS] = results
         self._config.hook.pytest_esb_results(results=results)

@@ -25,6 +25,7 @@ PYTEST_MODULES = tuple(
         "session",
         "distribution",
         "scheduling",
+        "pausing",
         "keys",
         "selection",
         "fixtures",
