@@ -181,6 +181,8 @@ class OwnerSession:
         results = {name: outcome.ok for name, outcome in self._owner.outcomes().items()}
         self._config.stash[RESULTS] = results
         self._config.hook.pytest_esb_results(results=results)
+        if self._controller.refusal is not None:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
         passed = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if not all(results.values()) and session.exitstatus in passed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -204,10 +206,6 @@ class OwnerSession:
             else:
                 return
 
-    def pytest_unconfigure(self) -> None:
-        """Leave what an interrupt has kept from being ended to the reaper; give the signals back."""
-        if not self._owner.is_done and not self._abandoned:
-            self._abandon()
     def _abandon(self) -> None:
         """End without the clean-up: say what is left, and who removes it."""
         self._abandoned = True
@@ -220,11 +218,17 @@ class OwnerSession:
                     self._line(name, f"left: {thing}")
         self._terminal.drain()
 
+    def pytest_unconfigure(self) -> None:
+        """Leave what an interrupt has kept from being ended to the reaper; give the signals back."""
+        if not self._owner.is_done and not self._abandoned:
+            self._abandon()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say why environments failed."""
+        """Say why environments failed, and why a worker ran nothing."""
+        if self._controller.refusal is not None:
+            terminalreporter.write_line(f"ERROR: {self._controller.refusal}", red=True)
         logs = {s.name: environment_paths(s, self._plan.root).log for s in self._plan.scenarios}
         write_summary(terminalreporter, self._owner.outcomes(), logs)
 
@@ -277,8 +281,20 @@ class WorkerSession:
         self._side = WorkerSide(facts["channel"])
         self._dist: str = facts["dist"]
         config.stash[BRINGUP] = self._side
+        self._refused = False
         config.option.loadgroup = False  # node ids stay plain: the scheduler learns of groups by the plan
         config.pluginmanager.register(Pausing(config), "esb_e2e_pausing")
+
+    def refuse(self, reason: str) -> None:
+        """Run nothing, and let the controller end the run."""
+        self._refused = True
+        self._side.refuse(reason)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep nothing that this worker must not run."""
+        if self._refused:
+            items.clear()
 
     @pytest.hookimpl(tryfirst=True)  # the controller must know before it learns of the collection
     def pytest_collection_finish(self, session: pytest.Session) -> None:

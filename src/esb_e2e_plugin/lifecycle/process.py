@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from esb_e2e_plugin.failure import PortTakenError, StepError
 from esb_e2e_plugin.lifecycle import image_index, stack
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
+from esb_e2e_plugin.lifecycle.image_commands import image_commands
+from esb_e2e_plugin.lifecycle.java_functions import JavaFunctions
 from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Exit, Supervisor
 from esb_e2e_plugin.process_identity import ProcessIdentity
 from esb_e2e_plugin.processes import described, end_marked, marked
@@ -33,6 +36,7 @@ class ProcessDriver:
         journal: Journal,
         manifest: Path | None,
         fixture_images: Mapping[str, Path],
+        cancelled: threading.Event,
     ) -> None:
         """Prepare to run one environment.
 
@@ -42,6 +46,7 @@ class ProcessDriver:
             journal: the environment's log and events.
             manifest: the artifact manifest, or None for a stack without artifacts.
             fixture_images: source folder of each image that is built from fixtures, by its reference.
+            cancelled: set when the run gives up.
         """
         self._supervisor = supervisor
         self._gone: list[Exit] = []
@@ -49,6 +54,7 @@ class ProcessDriver:
         self._journal = journal
         self._manifest = manifest
         self._fixture_images = fixture_images
+        self._cancelled = cancelled
 
     def reset(self, deadline: Deadline) -> None:
         """End every process that an earlier run left of this environment."""
@@ -92,7 +98,16 @@ class ProcessDriver:
         """Write the index by which the agent finds a function's sources: the image store of this mode."""
         deadline.check("the image index")
         if self._manifest is not None:
-            images = image_index.build(self._manifest, self._fixture_images, context.environment)
+            with image_commands(
+                context.environment,
+                mark=self._mark,
+                cancelled=self._cancelled,
+                journal=self._journal,
+                deadline=deadline,
+            ) as commands:
+                images = image_index.build(
+                    self._manifest, self._fixture_images, context.environment, JavaFunctions(commands).entry
+                )
             write_atomically(context.paths.run / stack.IMAGE_INDEX, json.dumps(images, indent=1) + "\n")
 
     def publish_config(self, context: RunContext, deadline: Deadline) -> None:
