@@ -1,11 +1,12 @@
 """Everything that can be known to be wrong before anything is started."""
 
+import hashlib
 import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from artifactctl import secrets
+from artifactctl import build_inputs, secrets
 from artifactctl.errors import ArtifactError
 from artifactctl.manifest import load_manifest
 from esb_e2e_plugin.context import build_context, environment_paths, refuse_computed
@@ -20,6 +21,7 @@ from esb_e2e_plugin.settings import Settings
 from esb_e2e_plugin.store import StateFile
 
 _GIT_SECONDS = 10
+_CONTENT_LENGTH = 12
 _DRIVEN = ("process", "docker")
 
 
@@ -47,7 +49,29 @@ def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
             _check_running(scenario, plan.root)
 
 
-def commit_of(root: Path) -> str | None:
+def version_of(plan: Plan) -> str:
+    """Return the short id of the commit that is checked out; without git, of the content of all artifacts.
+
+    Raises:
+        UserError: there is no git, and an artifact cannot be read.
+    """
+    return _commit_of(plan.root) or _content_of(plan)
+
+
+def _content_of(plan: Plan) -> str:
+    manifests = {s.entry.artifact_manifest for s in plan.scenarios if s.entry.artifact_manifest is not None}
+    digest = hashlib.sha256()
+    try:
+        for manifest in sorted(manifests):
+            for artifact in load_manifest(manifest).artifacts:
+                for line in build_inputs.collect(artifact.artifact_root).lines():
+                    digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    except ArtifactError as error:
+        raise UserError(str(error)) from error
+    return digest.hexdigest()[:_CONTENT_LENGTH]
+
+
+def _commit_of(root: Path) -> str | None:
     """Return the short id of the commit that is checked out in `root`, or None where git does not know."""
     try:
         done = subprocess.run(

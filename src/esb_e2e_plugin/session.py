@@ -54,7 +54,7 @@ class OwnerSession:
             environ=dict(os.environ),
             settings=settings,
             applier=find_applier(os.environ),
-            commit=preflight.commit_of(plan.root) if os.environ.get("CI") else None,
+            commit=preflight.version_of(plan) if os.environ.get("CI") else None,
             ci=bool(os.environ.get("CI")),
             hooks=ProjectHooks(config),
             listener=self._line,
