@@ -67,6 +67,23 @@ def invoke(esb_gateway: requests.Session) -> Callable[..., requests.Response]:
 
 
 @pytest.fixture
+def java(esb_environment: Environment) -> None:
+    """Skip the test where Java functions cannot run: as processes they need a JDK and Maven."""
+    index = esb_environment.paths.run / "images.json"
+    images = json.loads(index.read_text())["images"].values() if index.is_file() else ()
+    if missing := {image["missing"] for image in images if "missing" in image}:
+        pytest.skip(f"no Java functions: {', '.join(missing)}")
+
+
+@pytest.fixture
+def runtime(request: pytest.FixtureRequest) -> str:
+    """The language of the function that a parametrized test asks for."""
+    if request.param == "java":
+        request.getfixturevalue("java")
+    return str(request.param)
+
+
+@pytest.fixture
 def take_turn(
     esb_environment: Environment, invoke: Callable[..., requests.Response], eventually: Callable[..., Any]
 ) -> Iterator[Callable[[str], None]]:

@@ -15,7 +15,10 @@ from tests.engine.artifact_project import docker
 pytestmark = pytest.mark.engine
 ROOT = Path(__file__).parents[2]
 _MANIFEST = ROOT / "e2e/artifacts/e2e-local/artifact.yml"
-_FIXTURES = {"esb-e2e-lambda-python:latest": ROOT / "e2e/fixtures/images/lambda/python"}
+_FIXTURES = {
+    f"esb-e2e-lambda-{language}:latest": ROOT / "e2e/fixtures/images/lambda" / language
+    for language in ("python", "java")
+}
 _SECONDS = 60.0
 _TRACE = "1-5759e988-bd862e3fe1be46a994272793"
 # Runs inside the worker's container, which has no network but its own.
@@ -64,7 +67,16 @@ def _invoke(worker: str, event: object) -> dict[str, object]:
     return answer
 
 
-@pytest.mark.parametrize("worker", ["esb-lambda-echo:latest", "esb-e2e-lambda-python:latest"], indirect=True)
+@pytest.mark.parametrize(
+    "worker",
+    [
+        "esb-lambda-echo:latest",
+        "esb-e2e-lambda-python:latest",
+        "esb-lambda-echo-java:latest",
+        "esb-e2e-lambda-java:latest",
+    ],
+    indirect=True,
+)
 def test_a_worker_answers_and_logs_with_the_trace_of_its_caller(worker: str) -> None:
     """Supervisor, runtime client, hooks and boto3 come with the image; the handler is the one of its CMD."""
     answer = _invoke(worker, {"body": json.dumps({"message": "from-image"})})
@@ -76,7 +88,7 @@ def test_a_worker_answers_and_logs_with_the_trace_of_its_caller(worker: str) -> 
     assert _TRACE in {line["trace_id"] for line in lines}
 
 
-@pytest.mark.parametrize("worker", ["esb-lambda-echo:latest"], indirect=True)
+@pytest.mark.parametrize("worker", ["esb-lambda-echo:latest", "esb-lambda-echo-java:latest"], indirect=True)
 def test_a_worker_is_nobody_and_ends_at_once(worker: str) -> None:
     """It runs without privileges, and SIGTERM ends it with exit code 0."""
     _invoke(worker, {"ping": True})

@@ -79,7 +79,10 @@ def run(installed: Path, tmp_path: Path) -> Run:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     inherited = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
-    environment = {**inherited, "HOME": str(tmp_path), "ESB_HOST_DIR": str(tmp_path / "host")}
+    # What a run keeps on its host for the next: without it, Maven would fetch everything anew.
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    own = {"HOME": str(tmp_path), "ESB_HOST_DIR": str(tmp_path / "host"), "XDG_CACHE_HOME": cache}
+    environment = {**inherited, **own}
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

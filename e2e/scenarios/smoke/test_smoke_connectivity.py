@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from esb_e2e_plugin.fixtures.logs import EnvironmentLogs
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
 RUNTIMES = ("python", "java")
+ECHO_OF_THE_OTHER = {"python": "lambda-echo-java", "java": "lambda-echo"}
 
-pytestmark = pytest.mark.parametrize("runtime", RUNTIMES)
+pytestmark = pytest.mark.parametrize("runtime", RUNTIMES, indirect=True)
 
 
 def test_connectivity_echo(esb_gateway: requests.Session, runtime: str) -> None:
@@ -56,6 +59,19 @@ def test_connectivity_chain_invoke(esb_gateway: requests.Session, runtime: str) 
     child = answer.json()["child"]
     assert child["statusCode"] == 200
     assert json.loads(child["body"])["message"] == "Echo: from-chain"
+
+
+@pytest.mark.usefixtures("java")
+def test_connectivity_chain_crosses_languages(
+    esb_gateway: requests.Session, trace_id: str, esb_logs: EnvironmentLogs, runtime: str
+) -> None:
+    """A function invokes one of the other language, in the same trace."""
+    target = ECHO_OF_THE_OTHER[runtime]
+    request = {"action": "chain_invoke", "target": target}
+    answer = esb_gateway.post(f"/api/connectivity/{runtime}", json=request)
+    assert answer.status_code == 200, answer.text
+    assert json.loads(answer.json()["child"]["body"])["message"] == "Echo: from-chain"
+    esb_logs.wait_for(trace_id=trace_id, service="function", function=target, contains="from-chain")
 
 
 @pytest.mark.parametrize(

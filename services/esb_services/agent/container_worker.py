@@ -4,7 +4,8 @@ import asyncio
 
 from esb_services.agent.connection import WorkerConnections
 from esb_services.agent.runtime import WorkerState
-from esb_services.agent.workers import MIB, exited
+from esb_services.agent.workers import exited, memory_exceeded
+from esb_services.function_runtime.settings import MEMORY_EXCEEDED
 
 PORT = 8080
 POLL_SECONDS = 0.01
@@ -82,8 +83,8 @@ class ContainerWorker:
 
     def end_with(self, exit_code: int) -> None:
         """Note that the container's first process ended."""
-        if self.out_of_memory and exit_code == KILLED:
-            self.end(f"exceeded its memory limit of {self.memory_max // MIB} MiB and was killed")
+        if exit_code == MEMORY_EXCEEDED or (self.out_of_memory and exit_code == KILLED):
+            self.end(memory_exceeded(self.memory_max))
         else:
             self.end(exited(exit_code))
 

@@ -65,6 +65,7 @@ public final class Handler implements RequestHandler<Map<String, Object>, Object
             case "raise" -> throw new ProbeException((String) request.getOrDefault("text", "on demand"));
             case "exit" -> exit((int) number(request.getOrDefault("status", 3)));
             case "sleep" -> sleep(number(request.get("seconds")));
+            case "overflow" -> overflow(request);
             case "allocate" -> allocate((int) number(request.get("mib")));
             default -> throw new IllegalArgumentException("unknown action '" + action + "'");
         };
@@ -107,6 +108,10 @@ public final class Handler implements RequestHandler<Map<String, Object>, Object
     private static Map<String, Object> exit(int status) {
         System.exit(status);
         return Map.of();
+    }
+
+    private static Map<String, Object> overflow(Map<String, Object> request) {
+        return new LinkedHashMap<>(overflow(request));
     }
 
     private static Map<String, Object> sleep(double seconds) {
