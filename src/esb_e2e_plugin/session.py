@@ -26,7 +26,7 @@ from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.pausing import Pausing
 from esb_e2e_plugin.planner import Plan
-from esb_e2e_plugin.reporting.summary import guilty_log, write_summary
+from esb_e2e_plugin.reporting.summary import FoldedErrors, guilty_log, write_summary
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
 from esb_e2e_plugin.selection import environment_of, is_exclusive, units
 from esb_e2e_plugin.settings import Settings
@@ -45,6 +45,7 @@ class OwnerSession:
         self._plan = plan
         self._settings = settings
         self._terminal = terminal
+        debugs = config.option.usepdb or config.option.trace
         self._run = Run(
             run_id=f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
             root=plan.root,
@@ -52,7 +53,7 @@ class OwnerSession:
             port_base=plan.port_base,
             subnet_pool=plan.subnet_pool,
             environ=dict(os.environ),
-            settings=settings,
+            settings=settings.without_deadlines() if debugs else settings,
             applier=find_applier(os.environ),
             commit=preflight.version_of(plan) if os.environ.get("CI") else None,
             ci=bool(os.environ.get("CI")),
@@ -78,6 +79,7 @@ class OwnerSession:
         self._abandoned = False
         config.stash[BRINGUP] = self._owner
         config.pluginmanager.register(self._controller, "esb_e2e_controller")
+        config.pluginmanager.register(FoldedErrors(self._owner.outcomes), "esb_e2e_folded_errors")
         terminal.wake = self._wake
 
     def pytest_sessionstart(self) -> None:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,24}")
+_NO_DEADLINE_SECONDS = 1e6  # eleven days: what waits cannot wait for infinity
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -75,6 +76,16 @@ class Settings:
     def instance_of(self, profile: str) -> str:
         """Return the name of a profile's instance, in lower case."""
         return (self.env or (f"{profile}-{self.suffix}" if self.suffix else profile)).lower()
+
+    def without_deadlines(self) -> Settings:
+        """Return these settings with all the time that a person at a debugger may need."""
+        return replace(
+            self,
+            lock_timeout=_NO_DEADLINE_SECONDS,
+            timeout_reset=_NO_DEADLINE_SECONDS,
+            timeout_compose=_NO_DEADLINE_SECONDS,
+            timeout_deploy=_NO_DEADLINE_SECONDS,
+        )
 
     def matrix_path(self, rootpath: Path) -> Path:
         """Return the matrix file: the one named, else the usual place under the root or `rootpath`."""

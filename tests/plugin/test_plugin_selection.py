@@ -195,7 +195,7 @@ def test_a_node_id_selects_its_environment_when_it_is_run(unusable_host: Project
     assert reported(result) == sorted(chosen)
     result.assert_outcomes(passed=1, errors=2)
     for name in ("one-local", "Two-Local"):
-        assert f"[{name.lower()}] failed in reset: " in output(result)
+        assert f"= Failed: {name.lower()} > reset =" in output(result)
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

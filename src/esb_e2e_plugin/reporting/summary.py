@@ -1,7 +1,7 @@
 """The end of the output: why each failed environment failed, on the first screen."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,35 @@ from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.owner import Outcome
 
 _WIDEST = 240  # a service may log a whole document in one line; the log file has it all
+
+
+class FoldedErrors:
+    """Keeps errors out of pytest's ERRORS that say no more than the block of their environment does.
+
+    They stay in every count, in the short summary with one line each, and in every report.
+    """
+
+    def __init__(self, outcomes: Callable[[], Mapping[str, Outcome]]) -> None:
+        """Fold the errors of the environments that `outcomes` tells of."""
+        self._outcomes = outcomes
+        self._errors: list[pytest.TestReport] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_terminal_summary")
+    def pytest_fold_errors(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+        """Take them away before pytest writes its sections."""
+        if "error" in terminalreporter.stats:
+            self._errors = terminalreporter.stats["error"]
+            failures = [outcome.failure for outcome in self._outcomes().values() if outcome.failure]
+            said = {failure.one_line() for failure in failures}
+            shown = [error for error in self._errors if str(error.longrepr) not in said]
+            terminalreporter.stats["error"] = shown
+        return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Give them back before the blocks and pytest's short summary."""
+        if self._errors:
+            terminalreporter.stats["error"] = self._errors
 
 
 def write_summary(
@@ -35,6 +64,9 @@ def _write_failure(reporter: pytest.TerminalReporter, failure: Failure, outcome:
     reporter.write_line(f"cause:     {_clipped(failure.cause) if failure.test else failure.cause}")
     if failure.remedy:
         reporter.write_line(f"remedy:    {failure.remedy}")
+    said = failure.one_line()
+    if errors := [error for error in reporter.stats.get("error", ()) if str(error.longrepr) == said]:
+        reporter.write_line(f"tests:     {len(errors)} ended in this error")
     if failure.service_lines:
         reporter.write_line(f"last lines of {failure.service}:")
         for line in failure.service_lines:
