@@ -22,5 +22,5 @@ class LocalCopy(Project):
 def test_what_a_killed_run_of_e2e_local_leaves_is_removed(
     making: Callable[[type[LocalCopy]], LocalCopy], seed: int
 ) -> None:
-    """A killed worker costs its test; after any other kill the next run is green. Nothing is left."""
+    """A killed worker costs its test; what any other kill leaves, the reaper or the next run removes."""
     check_removed_after_a_kill(making(LocalCopy), seed, EVENTS)
