@@ -88,7 +88,7 @@ class Stack:
         return SimpleNamespace(
             urls=SimpleNamespace(**urls),
             credentials=SimpleNamespace(**_CREDENTIALS),
-            paths=SimpleNamespace(ca_certificate=str(self._ca)),
+            paths=SimpleNamespace(ca_certificate=self._ca, run=Path(self.project, "run")),
         )
 
     @contextmanager
