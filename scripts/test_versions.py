@@ -6,18 +6,25 @@ Each combination has a virtual environment of its own below `.venv-versions/`, m
 
 import argparse
 import hashlib
+import os
 import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / "requirements" / "versions"
 ENVIRONMENTS = ROOT / ".venv-versions"
-TESTS = ("tests/plugin", "tests/faults/test_faults_kills.py", "tests/faults/test_faults_together.py")
+TESTS = (
+    "tests/plugin",
+    "tests/faults/test_faults_kills.py",
+    "tests/faults/test_faults_together.py",
+    "tests/chaos/test_chaos_workers.py",
+)
+SEEDS = "10"
 INSTALL_SECONDS = 900
 RUN_SECONDS = 2400
 _DISTRIBUTED = ("-n", "auto", "--dist", "worksteal")
@@ -72,20 +79,26 @@ class Combination:
         _command(*pip, "--no-deps", "--no-build-isolation", *sources)
         stamp.write_text(self.digest())
 
-    def test(self, arguments: Sequence[str]) -> tuple[int, str]:
-        """Run pytest, and return its exit code and its last line."""
+    def test(self, arguments: Sequence[str], variables: Mapping[str, str]) -> tuple[int, str]:
+        """Run pytest, and return its exit code and its last line.
+
+        Args:
+            arguments: tests and options.
+            variables: what is set where the caller has not set it.
+        """
         distributed = _DISTRIBUTED if self.xdist else ()
-        command = [self.python, "-m", "pytest", "-q", "--color=no", *distributed, *arguments]
+        command = [self.python, "-m", "pytest", "--color=no", *distributed, *arguments]
         last = ""
+        environment = {**variables, **os.environ}
         with subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
             alarm = threading.Timer(RUN_SECONDS, process.kill)
             alarm.start()
             try:
                 for line in process.stdout or ():
                     print(line, end="", flush=True)
-                    last = line.strip() or last
+                    last = line.strip("= \n") or last
                 return process.wait(), last
             finally:
                 alarm.cancel()
@@ -110,6 +123,9 @@ def main() -> int:
     known = versions()
     if unknown := set(asked.versions or ()) - set(known):
         parser.error(f"no pins for pytest {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    named = any((ROOT / argument.partition("::")[0]).exists() for argument in asked.pytest)
+    arguments = asked.pytest if named else [*TESTS, *asked.pytest]
+    variables = {} if named else {"CHAOS_RUNS": SEEDS}
     ways = {"with": (True,), "without": (False,), "both": (True, False)}[asked.xdist]
     rows = []
     for version in asked.versions or known:
@@ -117,7 +133,7 @@ def main() -> int:
             combination = Combination(version, xdist)
             print(f"== pytest {version} {'with' if xdist else 'without'} xdist", flush=True)
             combination.make()
-            code, last = combination.test(asked.pytest or TESTS)
+            code, last = combination.test(arguments, variables)
             rows.append((version, "yes" if xdist else "no", str(code), last))
     print("\n".join(["", *_table(rows)]))
     return 1 if any(code != "0" for _, _, code, _ in rows) else 0

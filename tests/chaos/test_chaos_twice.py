@@ -1,26 +1,27 @@
-"""Kills at random moments: whatever they hit, the next run is green and leaves nothing.
-
-`FAULT_SEEDS=100 pytest tests/faults/test_faults_chaos.py` looks longer.
-"""
+"""Kills one after the other: whatever they hit, the next run is green and leaves nothing."""
 
 import contextlib
 import os
 import random
 import signal
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
+from tests.chaos.seeds import seeds
 from tests.faults.project import Project
 
-SEEDS = int(os.environ.get("FAULT_SEEDS", "6"))
 KILLS = 2
 LONGEST_SECONDS = 4.0
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_run_after_kills_at_random_moments_is_green(project: Project, seed: int) -> None:
-    """Runs are killed at any time, alone or with their workers; then the same command does its work."""
+@pytest.mark.parametrize("seed", seeds(3, 20), ids="seed-{}".format)
+def test_a_run_after_kills_one_after_the_other_is_green(
+    making: Callable[[type[Project]], Project], seed: int
+) -> None:
+    """A run may be killed while it repairs what another one has left; then the same command does its work."""
+    project = making(Project)
     chance = random.Random(seed)
     for _ in range(KILLS):
         run = project.start(chance.choice(("-n0", "-n0", "-n2")))
