@@ -1,9 +1,9 @@
-"""Makes e2e/artifacts/e2e-docker from e2e/artifacts/e2e-local: the same functions, as images.
+"""Makes the artifacts of e2e-docker and e2e-containerd from e2e-local's: the same functions, as images.
 
-python scripts/docker_artifacts.py            writes what differs
-python scripts/docker_artifacts.py --check    exits 1 if something differs
+python scripts/container_artifacts.py            writes what differs
+python scripts/container_artifacts.py --check    exits 1 if something differs
 
-Run it after scripts/runtime_base.py. What differs between the two on purpose: the mode, and the tags of
+Run it after scripts/runtime_base.py. What differs from e2e-local on purpose: the mode, and the tags of
 images: they name the environment, so that no two on one engine run each other's functions.
 """
 
@@ -16,37 +16,38 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = ROOT / "e2e/artifacts"
-LOCAL, DOCKER = "e2e-local", "e2e-docker"
+LOCAL = "e2e-local"
+MODES = {"e2e-docker": "docker", "e2e-containerd": "containerd"}
 CONFIG = Path("template.e2e/config/functions.yml")
 BUNDLE = Path("template.e2e/bundle/manifest.json")
 _FUNCTION_IMAGE = re.compile(r"^(    image: esb-lambda-[a-z0-9-]+):latest$", re.MULTILINE)
 _MODE = re.compile(r"^(mode: |ESB_MODE=)process$", re.MULTILINE)
 
 
-def expected() -> dict[Path, bytes]:
-    """Return every file that the artifacts of e2e-docker consist of, by name."""
+def expected(environment: str) -> dict[Path, bytes]:
+    """Return every file that the artifacts of an environment consist of, by name."""
     files = _files(ARTIFACTS / LOCAL)
     files[CONFIG] = _FUNCTION_IMAGE.sub(r"\1:${ESB_IMAGE_TAG}", files[CONFIG].decode()).encode()
     for name in map(Path, ("artifact.yml", "compose.env")):
-        text = files[name].decode().replace(LOCAL, DOCKER)
-        files[name] = _MODE.sub(r"\1docker", text).encode()
+        text = files[name].decode().replace(LOCAL, environment)
+        files[name] = _MODE.sub(rf"\1{MODES[environment]}", text).encode()
     bundle = json.loads(files[BUNDLE])
     bundle["files"][str(CONFIG.relative_to(BUNDLE.parts[0]))] = hashlib.sha256(files[CONFIG]).hexdigest()
     files[BUNDLE] = (json.dumps(bundle, indent=2, sort_keys=True) + "\n").encode()
     return files
 
 
-def differing() -> list[Path]:
+def differing(environment: str) -> list[Path]:
     """Return the names of the files that are missing, wrong, or not expected."""
-    wanted, found = expected(), _files(ARTIFACTS / DOCKER)
+    wanted, found = expected(environment), _files(ARTIFACTS / environment)
     return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
 
 
-def write() -> list[Path]:
+def write(environment: str) -> list[Path]:
     """Write what differs, and return its names."""
-    wanted, changed = expected(), differing()
+    wanted, changed = expected(environment), differing(environment)
     for name in changed:
-        path = ARTIFACTS / DOCKER / name
+        path = ARTIFACTS / environment / name
         if name in wanted:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(wanted[name])
@@ -67,15 +68,19 @@ def main() -> int:
     """Write or check, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="change nothing, exit 1 if something differs")
-    if parser.parse_args().check:
-        names = differing()
-        if names:
+    check = parser.parse_args().check
+    stale = False
+    for environment in MODES:
+        names = differing(environment) if check else write(environment)
+        if check and names:
+            stale = True
             listed = ", ".join(map(str, names))
-            print(f"{DOCKER}: {listed} differ; run: python scripts/docker_artifacts.py", file=sys.stderr)
-        return 1 if names else 0
-    for name in write():
-        print(f"{DOCKER}: {name}")
-    return 0
+            print(
+                f"{environment}: {listed} differ; run: python scripts/container_artifacts.py", file=sys.stderr
+            )
+        elif names:
+            print("\n".join(f"{environment}: {name}" for name in names))
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

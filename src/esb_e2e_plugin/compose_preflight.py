@@ -14,7 +14,7 @@ from esb_e2e_plugin.context import build_context
 from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.errors import MatrixError
-from esb_e2e_plugin.lifecycle import compose_mistakes
+from esb_e2e_plugin.lifecycle import compose_mistakes, node_image, registry
 from esb_e2e_plugin.lifecycle.compose import config_command
 from esb_e2e_plugin.lifecycle.docker_variables import for_no_engine
 from esb_e2e_plugin.lifecycle.service_images import IMAGE, IMAGE_VARIABLE, builds
@@ -101,6 +101,7 @@ class ComposePreflight:
             **subnets.to_env(),
             "ESB_ENGINE_SOCKET": entry.engine_socket,
             **({IMAGE_VARIABLE: IMAGE} if builds(root, context.environment) else {}),
+            **(_of_functions(subnets) if entry.mode == "containerd" else {}),
         }
         # Files, not pipes: nobody reads while Compose writes.
         output, errors = (self._open.enter_context(tempfile.TemporaryFile()) for _ in range(2))  # noqa: SIM115
@@ -145,6 +146,14 @@ class ComposePreflight:
             return endpoint.find(reading.variables, reading.scenario.entry.docker_context).remote
         except (DockerException, StepError):
             return False  # the environment fails by that, and says how
+
+
+def _of_functions(subnets: SubnetPair) -> dict[str, str]:
+    return {
+        node_image.IMAGE_VARIABLE: node_image.IMAGE,
+        "ESB_SUBNET_FUNCTIONS": str(subnets.external.supernet()),
+        "HOST_REGISTRY_ADDR": f"127.0.0.1:{registry.PORT}",
+    }
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

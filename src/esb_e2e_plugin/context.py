@@ -14,6 +14,7 @@ from esb_e2e_plugin.matrix import Mode
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.ports import OFFSETS, PortBlock
 
+REGISTRY = "registry:5010"
 AUTH_PATH_NAME = "AUTH_ENDPOINT_PATH"
 LABEL_PREFIX = "com.esb"
 PORT_NAMES = tuple(f"ESB_PORT_{name.upper()}" for name in OFFSETS)
@@ -116,11 +117,13 @@ def build_context(
         **ports.to_env(),
     }
     if entry.mode == "containerd":
-        computed["CONTAINER_REGISTRY"] = "registry:5010"
-        computed["HOST_REGISTRY_ADDR"] = f"{host}:{ports.registry}"
+        computed["CONTAINER_REGISTRY"] = REGISTRY
     if entry.containerd_runtime is not None:
         computed["CONTAINERD_RUNTIME"] = entry.containerd_runtime
-    refuse_computed(scenario, env_file_values, COMPUTED_NAMES | computed.keys())
+    refused = COMPUTED_NAMES | computed.keys()
+    if entry.mode == "containerd":
+        refused |= {"HOST_REGISTRY_ADDR"}  # known when the registry runs
+    refuse_computed(scenario, env_file_values, refused)
     chosen = {**env_file_values, **entry.env_vars}
     credentials = credentials.overridden(chosen)
     environment = {**_handed_on(host_env), **chosen, **computed, **credentials.to_env()}

@@ -22,7 +22,10 @@ from esb_e2e_plugin.store import StateFile
 
 _GIT_SECONDS = 10
 _CONTENT_LENGTH = 12
-_DRIVEN = ("process", "docker")
+_FIRECRACKER = (
+    "a host with /dev/kvm, a guest kernel and a root file system for the functions' virtual machines, "
+    "and a runtime-node with firecracker-containerd"
+)
 
 
 def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
@@ -41,12 +44,28 @@ def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
     if any(scenario.entry.mode == "process" for scenario in plan.scenarios):
         check_services()
     for scenario in plan.scenarios:
-        _check_mode(scenario)
         _check_secrets(scenario)
         _check_address(scenario)
         _check_variables(scenario, plan.root, environ)
         if settings.test_only:
             _check_running(scenario, plan.root)
+
+
+def check_planned(plan: Plan) -> None:
+    """Raise `UserError` for an environment whose way to run functions is planned, but not there yet.
+
+    Args:
+        plan: the selected environments.
+    """
+    for scenario in plan.scenarios:
+        entry = scenario.entry
+        if entry.containerd_runtime is not None:
+            raise entry.error(
+                "",
+                f"functions in virtual machines ({entry.containerd_runtime}) are planned, not there yet",
+                expected=f"once they can: {_FIRECRACKER}",
+                remedy="select another profile; docs/firecracker.md says what is missing",
+            )
 
 
 def version_of(plan: Plan) -> str:
@@ -98,16 +117,6 @@ def _check_bound(plan: Plan, settings: Settings) -> None:
         f"but --esb-{leaving.replace('_', '-')} ({sources[leaving]}) leaves {left} running",
         "select fewer profiles, or allow more",
     )
-
-
-def _check_mode(scenario: Scenario) -> None:
-    if scenario.entry.mode not in _DRIVEN:
-        raise scenario.entry.error(
-            "mode",
-            f"{scenario.entry.mode} environments cannot be driven yet",
-            expected=" or ".join(_DRIVEN),
-            remedy="select another profile",
-        )
 
 
 def _check_secrets(scenario: Scenario) -> None:

@@ -181,6 +181,7 @@ def _replace_arguments(config: pytest.Config, settings: Settings, plan: Plan) ->
 def _checked_plan(config: pytest.Config, settings: Settings, names: tuple[str, ...]) -> Plan:
     matrix = _matrix(config, settings)
     plan = planner.plan(matrix, names, test_targets=settings.test_targets, instance_of=settings.instance_of)
+    preflight.check_planned(plan)
     check_files(matrix, [scenario.entry for scenario in plan.scenarios])
     preflight.check(plan, settings, os.environ)
     return plan

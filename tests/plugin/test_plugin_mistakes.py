@@ -105,16 +105,13 @@ MISTAKES = {
             project.write("e2e/environments/one-local/docker-compose.yml", "services: {}\n"),
         ),
     ),
-    "mode that cannot be driven yet": Mistake(
-        ("FILE:", "containerd environments cannot be driven yet", "select another profile"),
-        lambda project: (
-            project.matrix(
-                "suites: {every: {targets: [../scenarios/]}}\n"
-                "matrix: [{esb_env: one, mode: containerd, suites: [every]}]"
-            ),
-            project.write("e2e/environments/one/docker-compose.yml", "services: {}\n"),
+    "functions in virtual machines, which are planned": Mistake(
+        ("FILE:2: one-firecracker", "aws.firecracker", "planned", "/dev/kvm", "docs/firecracker.md"),
+        lambda project: project.matrix(
+            "suites: {every: {targets: [../scenarios/]}}\n"
+            "matrix: [{esb_env: one-firecracker, enabled: false, suites: [every]}]"
         ),
-        args=("--esb-profile", "one"),
+        args=("--esb-profile", "one-firecracker"),
     ),
     "env file without a value": Mistake(
         (".env:2: is no variable", "KEY=value"), file("e2e/environments/one-local/.env", "A=b\nLEVEL debug\n")

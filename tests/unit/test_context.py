@@ -157,12 +157,19 @@ def test_computed_variables_describe_the_environment(build: Build) -> None:
 
 
 def test_containerd_gets_a_registry_and_firecracker_its_runtime(build: Build) -> None:
-    """The runtime pulls from the registry's name, the host pushes to its port."""
+    """The runtime pulls from the registry's name; where the host pushes to is known when it runs."""
     environment = build("esb_env: e2e-firecracker").environment
     assert environment["ESB_MODE"] == "containerd"
     assert environment["CONTAINER_REGISTRY"] == "registry:5010"
-    assert environment["HOST_REGISTRY_ADDR"] == "127.0.0.1:18024"
+    assert "HOST_REGISTRY_ADDR" not in environment
     assert environment["CONTAINERD_RUNTIME"] == "aws.firecracker"
+
+
+@pytest.mark.parametrize("name", ["CONTAINER_REGISTRY", "HOST_REGISTRY_ADDR", "ESB_SUBNET_FUNCTIONS"])
+def test_the_registry_of_a_containerd_environment_cannot_be_set(build: Build, name: str) -> None:
+    """All environments of an engine share one, and each gets a subnet of its own."""
+    with pytest.raises(MatrixError, match=f"env_vars.{name}: is computed"):
+        build(f"esb_env: e2e-containerd, env_vars: {{{name}: x}}")
 
 
 @pytest.mark.parametrize("name", ["ESB_ENV", "ESB_PROJECT", "ESB_PORT_S3", "ESB_SUBNET_EXTERNAL"])

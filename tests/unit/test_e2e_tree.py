@@ -86,16 +86,17 @@ def test_hot_reload_artifact_applies_on_top(tmp_path: Path) -> None:
     assert functions["lambda-hot"]["image"] == functions["lambda-echo"]["image"]
 
 
-def test_docker_artifacts_have_the_functions_of_the_local_ones() -> None:
-    """A change of the local artifacts needs `python scripts/docker_artifacts.py`."""
-    command = [sys.executable, str(ROOT / "scripts/docker_artifacts.py"), "--check"]
+def test_artifacts_of_images_have_the_functions_of_the_local_ones() -> None:
+    """A change of the local artifacts needs `python scripts/container_artifacts.py`."""
+    command = [sys.executable, str(ROOT / "scripts/container_artifacts.py"), "--check"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_docker_images_are_tagged_for_their_environment() -> None:
+@pytest.mark.parametrize("environment", ["e2e-docker", "e2e-containerd"])
+def test_images_are_tagged_for_their_environment(environment: str) -> None:
     """Two environments on one engine build the same names without taking each other's images."""
-    functions = _config(ROOT / "e2e/artifacts/e2e-docker/artifact.yml", "functions.yml")["functions"]
+    functions = _config(ROOT / f"e2e/artifacts/{environment}/artifact.yml", "functions.yml")["functions"]
     built = {name: function["image"] for name, function in functions.items() if "-image" not in name}
     assert built == {name: f"esb-{name}:${{ESB_IMAGE_TAG}}" for name in built}
 

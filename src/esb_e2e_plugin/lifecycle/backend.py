@@ -122,6 +122,11 @@ class _Containers:
         journal: Journal,
     ) -> Driver:
         from esb_e2e_plugin.lifecycle.docker import DockerDriver
+        from esb_e2e_plugin.lifecycle.function_host import ContainerdFunctions, EngineFunctions, FunctionHost
+
+        functions: FunctionHost = EngineFunctions(scenario, self._engine)
+        if scenario.entry.mode == "containerd":
+            functions = ContainerdFunctions(scenario, self._engine, run, key, journal)
 
         return DockerDriver(
             scenario,
@@ -133,5 +138,6 @@ class _Containers:
             supervisor=supervisor,
             journal=journal,
             engine=self._engine,
+            functions=functions,
             fixture_images=fixture_images(scenario, run.root),
         )

@@ -7,6 +7,7 @@ from typing import Any
 from esb_e2e_plugin.context import PORT_NAMES
 from esb_e2e_plugin.env_file import line_of, read_env_file
 from esb_e2e_plugin.errors import MatrixError, nearest
+from esb_e2e_plugin.lifecycle import node_image, registry
 from esb_e2e_plugin.lifecycle.compose import PROFILES_VARIABLE
 from esb_e2e_plugin.lifecycle.service_images import BASE_VARIABLE, IMAGE_VARIABLE
 from esb_e2e_plugin.matrix import Entry
@@ -14,7 +15,16 @@ from esb_e2e_plugin.matrix import Entry
 _OF_A_SERVICE = re.compile(r"ESB_PORT_\w+|\w+_IMAGE")
 _WORD = re.compile(r"\b[A-Z][A-Z0-9_]*\b")
 _ELSEWHERE = re.compile(r"^\s*-?\s*(?:env_file|extends|include)\s*:", re.MULTILINE)
-_OURS = frozenset({IMAGE_VARIABLE, BASE_VARIABLE, *PORT_NAMES})
+_OURS = frozenset(
+    {
+        IMAGE_VARIABLE,
+        BASE_VARIABLE,
+        node_image.IMAGE_VARIABLE,
+        node_image.BASE_VARIABLE,
+        registry.IMAGE_VARIABLE,
+        *PORT_NAMES,
+    }
+)
 
 
 def unused(entry: Entry, model: Mapping[str, Any]) -> list[str]:

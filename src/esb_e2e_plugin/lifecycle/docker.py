@@ -1,14 +1,15 @@
 """The compose driver: an environment's services as containers of a Docker-compatible engine."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from artifactctl import images
+from artifactctl import image_plan, images
 from artifactctl.commands import Commands
+from artifactctl.runtime_config import FUNCTIONS_FILE
 from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.environment import Environment, Paths
 from esb_e2e_plugin.events import Journal
@@ -20,9 +21,11 @@ from esb_e2e_plugin.lifecycle.containers import Containers, files_below
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.docker_variables import for_commands
 from esb_e2e_plugin.lifecycle.engine import Engine
-from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
+from esb_e2e_plugin.lifecycle.fixture_names import naming_own, with_own_names
+from esb_e2e_plugin.lifecycle.function_host import FunctionHost
+from esb_e2e_plugin.lifecycle.health import HealthCheck
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
-from esb_e2e_plugin.lifecycle.override import FrontDoor, override
+from esb_e2e_plugin.lifecycle.override import FrontDoor, network_owner, override
 from esb_e2e_plugin.lifecycle.refusals import port_taken, refused_to_create
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
@@ -52,6 +55,7 @@ class DockerDriver:
         supervisor: Supervisor,
         journal: Journal,
         engine: Engine,
+        functions: FunctionHost,
         fixture_images: Mapping[str, Path],
     ) -> None:
         """Prepare to run one environment.
@@ -66,6 +70,7 @@ class DockerDriver:
             supervisor: runs commands.
             journal: the environment's log and events.
             engine: where the containers live.
+            functions: where the environment's functions run.
             fixture_images: source folder of each image that is built from fixtures, by its reference.
         """
         self._scenario = scenario
@@ -78,6 +83,7 @@ class DockerDriver:
         self._supervisor = supervisor
         self._journal = journal
         self._engine = engine
+        self._functions = functions
         self._fixture_images = fixture_images
         self._override = paths.run / "compose.override.yaml"
         self._creating = False
@@ -114,6 +120,8 @@ class DockerDriver:
         except StepError as error:
             raise refused_to_create(error, (pair.external, pair.runtime)) from error
         self._creating = False
+        with self._commands(self._variables(context), deadline) as commands:
+            self._functions.connect(commands)
         services = model["services"]
         self._containers.find(lambda name: DEPLOY_PROFILE in (services.get(name, {}).get("profiles") or ()))
         self._containers.fill_volume(_CERTIFICATES_VOLUME, files_below(self._paths.certificates))
@@ -125,7 +133,8 @@ class DockerDriver:
         self._watch.wait_until_well(
             self.gateway_health(context), context.run_id, deadline, lambda: self._supervisor.poll(0)
         )
-        self._check_agents_engine(context)
+        if self._containers.get("agent") is not None and self._scenario.entry.artifact_manifest is not None:
+            self._functions.check(context)
 
     def attach(self, services: Mapping[str, Any]) -> str | None:
         """Watch the containers of an environment that is already up."""
@@ -138,16 +147,21 @@ class DockerDriver:
         return gone
 
     def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
-        """Build the images of the functions into the engine."""
+        """Build the images of the functions into the engine, and push them where functions are elsewhere."""
         entry = self._scenario.entry
         if entry.artifact_manifest is not None:
-            with self._commands(self._variables(context), deadline) as commands:
-                images.prepare(
+            environment = self._variables(context)
+            with self._commands(environment, deadline) as commands:
+                environment |= self._functions.prepare(context, commands)
+            with self._commands(environment, deadline) as commands:
+                prepared = images.prepare(
                     entry.artifact_manifest,
                     no_cache=self._run.settings.no_cache,
-                    fixtures=self._fixture_images,
+                    fixtures=with_own_names(self._fixture_images, context.image_tag),
                     commands=commands,
                 )
+                bases = [image.reference for image in prepared.images if image.kind == image_plan.BASE]
+                self._functions.fetch(bases, commands)
 
     def publish_config(self, context: RunContext, deadline: Deadline) -> None:
         """Copy the applied configuration into its volume; what makes it current goes last."""
@@ -157,6 +171,10 @@ class DockerDriver:
         deadline.check("the configuration's volume")
         current = os.readlink(config / ".current")  # noqa: PTH115  the text of the link, not where it leads
         files = files_below(config / current, f"{current}/")
+        functions = f"{current}/{FUNCTIONS_FILE}"
+        files[functions] = naming_own(
+            (config / functions).read_bytes(), self._fixture_images, context.image_tag
+        )
         links = {path.name: os.readlink(path) for path in config.iterdir() if path.is_symlink()}  # noqa: PTH115
         links.pop(".current", None)
         self._containers.fill_volume(_CONFIG_VOLUME, {**files, **links}, mode=0o444)
@@ -229,12 +247,14 @@ class DockerDriver:
         self._containers.forget()
         self._supervisor.end_all(timeout)
         self._subnets.release(self._key)
+        self._functions.release()
         return left
 
     def let_go(self) -> None:
         """Leave everything running."""
         self._watch.end()
         self._subnets.keep(self._key)
+        self._functions.keep()
         self._supervisor.let_go()
 
     def close(self) -> None:
@@ -268,15 +288,15 @@ class DockerDriver:
 
     def _compose(self, context: RunContext, pair: SubnetPair, deadline: Deadline) -> Compose:
         entry = self._scenario.entry
-        environment = {
-            **self._variables(context),
-            **pair.to_env(),
-            "ESB_ENGINE_SOCKET": entry.engine_socket,
-        }
+        environment = {**self._variables(context), **pair.to_env()}
         with self._commands(environment, deadline) as commands:
-            environment |= service_images.ensure(
-                self._run.root, commands, no_cache=self._run.settings.no_cache
-            )
+            ways: list[Callable[[], dict[str, str]]] = [
+                lambda: service_images.ensure(self._run.root, commands, no_cache=self._run.settings.no_cache),
+                lambda: self._functions.build(commands),
+                lambda: self._functions.prepare(context, commands),
+            ]
+            for more in commands.at_once(lambda way: way(), ways):
+                environment |= more
         return Compose(self._supervisor, self._project, entry.compose_files, self._override, environment)
 
     def _fit(self, model: Mapping[str, Any], context: RunContext, pair: SubnetPair) -> list[str]:
@@ -309,20 +329,11 @@ class DockerDriver:
             if ordered:
                 compose.start_in_order(deadline)
             else:
-                self._engine.start_all(c.id for c in long_running)
+                guests = {name for name, service in model["services"].items() if network_owner(service)}
+                for wave in (False, True):  # who lends its network must run before its guests
+                    self._engine.start_all(c.id for c in long_running if (c.service in guests) is wave)
         except StepError as error:
             if (taken := port_taken(error)) is not None:
                 raise taken from error
             raise (self._watch.ended_already() or error) from error
         self._watch.follow(self.services())
-
-    def _check_agents_engine(self, context: RunContext) -> None:
-        if self._containers.get("agent") is None or self._scenario.entry.artifact_manifest is None:
-            return
-        told = (probe(HealthCheck(f"{context.urls.agent_metrics}/health")).body or {}).get("engine")
-        if told != self._engine.id:
-            raise StepError(
-                f"the agent starts workers on engine {told}, the environment runs on {self._engine.id}",
-                remedy="set engine_socket in the matrix to the engine's socket on its own host",
-                service="agent",
-            )
