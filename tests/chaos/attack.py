@@ -100,7 +100,7 @@ def write_copy(project: Project, environment: str, folders: Iterable[str], **mor
     ignored = shutil.ignore_patterns("__pycache__", ".parallel-*.log")
     for folder in ("e2e", *folders):
         shutil.copytree(_ROOT / folder, project.root / folder, ignore=ignored)
-    addopts = "--import-mode=importlib -p no:cacheprovider"
+    addopts = "--import-mode=importlib -p no:cacheprovider -p no:hypothesispytest -p no:anyio"
     project.write("pyproject.toml", f'[tool.pytest.ini_options]\naddopts = "{addopts}"\n')
     matrix = yaml.safe_load((_ROOT / _MATRIX).read_text())
     matrix |= {key: more.pop(key) for key in ("subnet_pool",) if key in more}

@@ -174,7 +174,7 @@ class Suite(Project):
         self.moments = self.root / "moments"
         self.environments: Sequence[str] = ()
         self.ids: list[str] = []
-        addopts = "--import-mode=importlib -p no:cacheprovider"
+        addopts = "--import-mode=importlib -p no:cacheprovider -p no:hypothesispytest -p no:anyio"
         self.write("pyproject.toml", f'[tool.pytest.ini_options]\naddopts = "{addopts}"\n')
         self.write("conftest.py", _CONFTEST)
         self.write("service.py", _SERVICE)
