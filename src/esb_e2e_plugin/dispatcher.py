@@ -36,7 +36,7 @@ class Work:
     strict: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class _Unit:
     tests: deque[int]
     seconds: float
@@ -46,7 +46,7 @@ class _Unit:
         return self.tests[0]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Queue:
     """The tests of one environment; those that need none have a queue of their own."""
 
@@ -85,7 +85,7 @@ class _Queue:
         yield from (self.exclusive, self.long, self.rest)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
     queue: _Queue | None = None
     unit: deque[int] = field(default_factory=deque)
@@ -116,6 +116,11 @@ class Dispatcher:
     def finished(self) -> bool:
         """Whether every test has been run, or has crashed its worker."""
         return not self._unfinished
+
+    @property
+    def unfinished(self) -> int:
+        """How many tests have not been run to their end."""
+        return self._unfinished
 
     @property
     def workers(self) -> tuple[Hashable, ...]:

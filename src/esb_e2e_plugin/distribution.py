@@ -120,6 +120,11 @@ class ControllerSide:
         """Whether tests run in workers."""
         return self._scheduling is not None
 
+    @property
+    def unfinished(self) -> int:
+        """How many tests no worker has run to their end."""
+        return self._scheduling.unfinished if self._scheduling is not None else 0
+
     def profiles_of(self, node: Any) -> Sequence[str | None]:
         """Return the profile of each test that a worker has collected, by its index."""
         return self._collected[node.gateway.id].profiles()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from esb_e2e_plugin.keys import FINISH_ENVIRONMENT
+from esb_e2e_plugin.fixtures.environment import finish_environment
 from esb_e2e_plugin.selection import environment_of
 
 if TYPE_CHECKING:
@@ -62,10 +62,6 @@ class Rest(_Idle):
 class Pausing:
     """The worker's side of late commitment: makes the items, and runs them."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        """Make nothing yet."""
-        self._config = config
-
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Add the items, which nobody has collected: xdist has told the ids already."""
@@ -81,12 +77,6 @@ class Pausing:
             self._finish(item.before, nextitem)
         return True if isinstance(item, _Idle) else None
 
-    def _leave(self) -> None:
-        """Finish the fixture of the environment, and with it all that depend on it."""
-        if (finish := self._config.stash.get(FINISH_ENVIRONMENT, None)) is not None:
-            del self._config.stash[FINISH_ENVIRONMENT]
-            finish()
-
     def _finish(self, before: pytest.Item, nextitem: pytest.Item | None) -> None:
         """Tear down what the next test does not share; a failure is one of the test before."""
 
@@ -95,7 +85,7 @@ class Pausing:
                 before.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001  as pytest's own runner
             finally:
                 if nextitem is None or environment_of(nextitem) != environment_of(before):
-                    self._leave()
+                    finish_environment(before.config)
 
         call = pytest.CallInfo.from_call(
             tear_down, when="teardown", reraise=(KeyboardInterrupt, pytest.exit.Exception)

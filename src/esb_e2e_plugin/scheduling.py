@@ -62,7 +62,7 @@ class EnvironmentScheduling:
         self._dispatcher: Dispatcher | None = None
         self._resting: set[WorkerController] = set()
         self._used: set[str] = set()
-        self._active = False
+        self._shown = False
 
     @property
     def nodes(self) -> list[WorkerController]:
@@ -81,8 +81,13 @@ class EnvironmentScheduling:
 
     @property
     def has_pending(self) -> bool:
-        """Whether scheduling has begun and not ended."""
-        return self._active and not self.tests_finished
+        """Whether there is something to do; xdist shows the state of collection as long as there is not."""
+        return self._dispatcher is not None
+
+    @property
+    def unfinished(self) -> int:
+        """How many tests have not been run to their end."""
+        return self._dispatcher.unfinished if self._dispatcher is not None else 0
 
     def add_node(self, node: WorkerController) -> None:
         """Learn of a worker that begins to collect."""
@@ -104,7 +109,7 @@ class EnvironmentScheduling:
 
     def schedule(self) -> None:
         """Hand out tests to the workers that wait."""
-        self._active = True
+        self._show()
         self._hand_out()
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:  # noqa: ARG002  xdist's
@@ -159,8 +164,12 @@ class EnvironmentScheduling:
         node = getattr(report, "node", None)
         if self._dispatcher is None or (test := self._dispatcher.running(node)) is None:
             return
-        if report.when == "teardown" and self._collection[test] == report.nodeid:
+        if self._collection[test] != report.nodeid:
+            return
+        if report.when == "teardown":
             self._dispatcher.report(node)
+        elif report.when == "setup":  # once more, where a plugin runs a failed test again
+            self._dispatcher.begin(node)
 
     def _hand_out(self) -> None:
         dispatcher = self._dispatcher
@@ -182,6 +191,17 @@ class EnvironmentScheduling:
             if node not in self._resting and self._send(node, len(self._collection) + 1):
                 self._resting.add(node)
         self._release()
+
+    def _show(self) -> None:
+        """Say once how much there is to do, as xdist does when all workers have collected."""
+        terminal: Any = self._config.pluginmanager.getplugin("terminalreporter")
+        if self._shown or terminal is None or self._config.option.verbose < 0:
+            return
+        self._shown = True
+        if terminal.isatty:
+            terminal.write_line("")  # the end of xdist's line, which is written again and again
+        workers, items = len(self._config.option.tx), len(self._collection)
+        terminal.write_line(f"{_count(workers, 'worker')} [{_count(items, 'item')}]")
 
     def _calm(self, test: int) -> None:
         if self._dispatcher is not None and (profile := self._dispatcher.taken_alone(test)) is not None:
@@ -219,3 +239,7 @@ class EnvironmentScheduling:
         if self._dispatcher is None:
             self._dispatcher = Dispatcher(Work((), (), (), frozenset(), ()))
         self._dispatcher.abandon()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -3,10 +3,8 @@
 import os
 import pickle
 import secrets
-import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
 from threading import Event
 from typing import Any
 
@@ -20,6 +18,8 @@ from esb_e2e_plugin.durations import Durations
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import tail
 from esb_e2e_plugin.failure import Failure
+from esb_e2e_plugin.fixtures.environment import finish_environment
+from esb_e2e_plugin.interrupts import Interrupts
 from esb_e2e_plugin.keys import BRINGUP
 from esb_e2e_plugin.lifecycle.deploy import find_applier
 from esb_e2e_plugin.lifecycle.run import Run
@@ -75,25 +75,19 @@ class OwnerSession:
         self._profile_of: dict[str, str] = {}
         self._failed_tests: dict[str, list[str]] = {}
         self._exclusive: set[str] = set()
-        self._handlers: dict[int, Any] = {}
-        self._abandoned = False
+        self._stopped = False
+        self._interrupts = Interrupts(self._say_what_is_left)
         config.stash[BRINGUP] = self._owner
         config.pluginmanager.register(self._controller, "esb_e2e_controller")
+        config.pluginmanager.register(self._interrupts, "esb_e2e_interrupts")
         config.pluginmanager.register(FoldedErrors(self._owner.outcomes), "esb_e2e_folded_errors")
         terminal.wake = self._wake
 
     def pytest_sessionstart(self) -> None:
-        """Find the terminal and what earlier runs took; let SIGTERM and SIGHUP end the run as Ctrl-C does."""
+        """Find the terminal and what earlier runs took; mind the signals that end the run."""
         self._durations.load(getattr(self._config, "cache", None))
         self._terminal.reporter = self._config.pluginmanager.getplugin("terminalreporter")
-
-        def interrupt(number: int, _frame: object) -> None:
-            raise KeyboardInterrupt(signal.Signals(number).name)
-
-        with suppress(ValueError):  # not in the main thread: whoever embeds pytest minds the signals
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, which must stay so
-                    self._handlers[number] = signal.signal(number, interrupt)
+        self._interrupts.install()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool | None:
@@ -132,6 +126,15 @@ class OwnerSession:
             if nodeid in self._exclusive:
                 self._owner.wait_until_settled(profile)
                 self._owner.disturb(profile, nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+        """Finish what holds an environment with its last test, before it may be removed."""
+        try:
+            return (yield)
+        finally:
+            if nextitem is None or environment_of(nextitem) != environment_of(item):
+                finish_environment(self._config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -174,8 +177,10 @@ class OwnerSession:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Remove the environments, and let a failed one fail the run."""
         if session.exitstatus == pytest.ExitCode.INTERRUPTED or session.shouldfail or session.shouldstop:
+            self._stopped = True
             self._owner.cancel()  # nobody waits any more for what is still coming up
-        self._clean_up(session)
+        if self._clean_up():
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
         for outcome in self._owner.outcomes().values():
             if outcome.failure is None and not self._settings.test_only:
                 self._durations.brought_up(outcome.profile, outcome.seconds)
@@ -185,52 +190,50 @@ class OwnerSession:
         self._config.hook.pytest_esb_results(results=results)
         if self._controller.refusal is not None:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        if self._controller.unfinished and session.exitstatus == pytest.ExitCode.OK:  # no worker was left
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         passed = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if not all(results.values()) and session.exitstatus in passed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         elif self._settings.build_only and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
 
-    def _clean_up(self, session: pytest.Session) -> None:
-        """Wait until the environments are removed; the first interrupt ends the run, but not this."""
+    def _clean_up(self) -> bool:
+        """Wait until the environments are removed; tell of an interrupt, which ends the run, but not this."""
+        interrupted = False
         while True:
             try:
                 self._owner.finish()
             except KeyboardInterrupt:
-                if session.exitstatus == pytest.ExitCode.INTERRUPTED:
-                    self._abandon()
-                    return
-                session.exitstatus = pytest.ExitCode.INTERRUPTED
+                interrupted = self._interrupts.ending = True
                 self._owner.cancel()
                 self._line(
                     "esb", "interrupted: the clean-up goes on; the next interrupt ends this run at once"
                 )
             else:
-                return
+                return interrupted
 
-    def _abandon(self) -> None:
-        """End without the clean-up: say what is left, and who removes it."""
-        self._abandoned = True
-        with suppress(KeyboardInterrupt):  # who cannot wait for this either gets it from the reaper's log
-            left, reaper = self._owner.abandon()
-            who = f"the reaper (pid {reaper})" if reaper is not None else "the next run"
-            self._line("esb", f"interrupted again: what is left is removed by {who}, or by these commands")
-            for name, things in left.items():
-                for thing in things:
-                    self._line(name, f"left: {thing}")
-        self._terminal.drain()
+    def _say_what_is_left(self) -> None:
+        """Tell who cannot wait for the clean-up what there still is, and who removes it."""
+        left, reaper = self._owner.left()
+        who = f"the reaper (pid {reaper})" if reaper is not None else "the next run"
+        lines = [f"[esb] interrupted again: what is left is removed by {who}, or by the commands given"]
+        lines += [f"[{name}] left: {thing}" for name, things in left.items() for thing in things]
+        self._terminal.write_last(lines)
 
     def pytest_unconfigure(self) -> None:
-        """Leave what an interrupt has kept from being ended to the reaper; give the signals back."""
-        if not self._owner.is_done and not self._abandoned:
-            self._abandon()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        """Remove what is left where an interrupt has ended the end of the session; give the signals back."""
+        if not self._owner.is_done:
+            self._owner.cancel()
+        self._clean_up()
+        self._interrupts.restore()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say why environments failed, and why a worker ran nothing."""
         if self._controller.refusal is not None:
             terminalreporter.write_line(f"ERROR: {self._controller.refusal}", red=True)
+        elif (unfinished := self._controller.unfinished) and not self._stopped:
+            terminalreporter.write_line(f"esb: no worker was left to run {unfinished} test(s)", red=True)
         logs = {s.name: environment_paths(s, self._plan.root).log for s in self._plan.scenarios}
         write_summary(terminalreporter, self._owner.outcomes(), logs)
 
@@ -285,7 +288,7 @@ class WorkerSession:
         config.stash[BRINGUP] = self._side
         self._refused = False
         config.option.loadgroup = False  # node ids stay plain: the scheduler learns of groups by the plan
-        config.pluginmanager.register(Pausing(config), "esb_e2e_pausing")
+        config.pluginmanager.register(Pausing(), "esb_e2e_pausing")
 
     def refuse(self, reason: str) -> None:
         """Run nothing, and let the controller end the run."""

@@ -152,3 +152,31 @@ def test_a_crashed_test_is_reported_once_and_the_others_run(project: Project) ->
     assert output(result).count(f"\nworker 'gw0' crashed while running '{crashed}'") == 1
     assert len(reported(result)) == len(set(reported(result))) == 6
     project.assert_removed("one-local")
+
+
+LAST = """
+import os, signal, pytest
+
+@pytest.fixture(scope="module")
+def shared():
+    yield
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def test_one(shared, esb_environment):
+    pass
+"""
+
+
+def test_tests_that_no_worker_was_left_to_run_fail_the_run(project: Project) -> None:
+    """A worker may crash between two tests: then no test failed, and yet the run is not green."""
+    project.matrix(entries("one-local", artifacts=False))
+    project.write("e2e/scenarios/test_a.py", LAST)
+    project.write(
+        "e2e/scenarios/test_b.py",
+        "def test_two(esb_environment): pass\ndef test_three(esb_environment): pass\n",
+    )
+    result = project.run("--esb-profile", "one-local", "-n", "1", "--max-worker-restart", "0")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes() == {"passed": 1}
+    assert "esb: no worker was left to run 2 test(s)" in output(result)
+    project.assert_removed("one-local")
