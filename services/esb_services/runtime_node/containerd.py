@@ -16,6 +16,9 @@ CRASH_SECONDS = 30.0
 """So many crashes within so many seconds are too many."""
 STOP_SECONDS = 1.0
 
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_HTTP2_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+"""An empty frame; its fourth byte is the type."""
 _LEVELS = {"warning": logging.WARNING, "error": logging.ERROR, "fatal": logging.ERROR, "panic": logging.ERROR}
 _SHIM_LINE = re.compile(r'\blevel=(?P<level>\w+) msg="?(?P<message>(?:[^"\\]|\\.)*)')
 _log = logging.getLogger("esb.runtime-node")
@@ -100,24 +103,17 @@ def read_line(line: str) -> tuple[int, str]:
     return _LEVELS.get(level, logging.DEBUG), message
 
 
-async def answers() -> bool:
-    """Return whether containerd answers."""
-    process = await asyncio.create_subprocess_exec(
-        "ctr",
-        "--address",
-        ADDRESS,
-        "--connect-timeout",
-        f"{ANSWER_SECONDS}s",
-        "version",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+async def answers(address: str = ADDRESS) -> bool:
+    """Return whether containerd's gRPC server answers: HTTP/2 begins with the settings of both sides."""
+    writer = None
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            return await process.wait() == 0
-    except TimeoutError:
+            reader, writer = await asyncio.open_unix_connection(address)
+            writer.write(_HTTP2_PREFACE + _HTTP2_SETTINGS)
+            frame = await reader.readexactly(len(_HTTP2_SETTINGS))
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
         return False
     finally:
-        if process.returncode is None:
-            process.kill()
+        if writer is not None:
+            writer.close()
+    return frame[3] == _HTTP2_SETTINGS[3]

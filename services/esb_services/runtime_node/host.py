@@ -69,10 +69,7 @@ class Host:
         """Let workers have control groups with limits below this container's own."""
         unified = self.cgroup / "cgroup.controllers"
         if not unified.exists():
-            for controller in (*CONTROLLERS, "devices", "freezer"):
-                yield from self._missing_group(
-                    self.cgroup / controller, f"the cgroup controller {controller}"
-                )
+            yield from self._missing_groups((*CONTROLLERS, "devices", "freezer"))
             return
         available = unified.read_text().split()
         if missing := [controller for controller in CONTROLLERS if controller not in available]:
@@ -96,13 +93,17 @@ class Host:
         enabled = " ".join(f"+{controller}" for controller in CONTROLLERS)
         (self.cgroup / "cgroup.subtree_control").write_text(enabled)
 
-    def _missing_group(self, folder: Path, what: str) -> Iterable[str]:
-        probe = folder / _LEAF
-        try:
-            probe.mkdir(exist_ok=True)
-            probe.rmdir()
-        except OSError as error:
-            yield f"{what} cannot be used ({error.strerror})"
+    def _missing_groups(self, controllers: Iterable[str]) -> Iterable[str]:
+        refused: dict[str, list[str]] = {}
+        for controller in controllers:
+            probe = self.cgroup / controller / _LEAF
+            try:
+                probe.mkdir(exist_ok=True)
+                probe.rmdir()
+            except OSError as error:
+                refused.setdefault(str(error.strerror), []).append(controller)
+        for reason, names in refused.items():
+            yield f"the cgroup controllers {', '.join(names)} cannot be used ({reason})"
 
     def _make_network(self, network: NetworkSettings) -> Iterable[str]:
         """Make the workers' bridge, and let them reach what this container reaches."""
