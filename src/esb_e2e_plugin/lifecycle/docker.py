@@ -9,7 +9,6 @@ from typing import Any
 
 from artifactctl import image_plan, images
 from artifactctl.commands import Commands
-from artifactctl.runtime_config import FUNCTIONS_FILE
 from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.environment import Environment, Paths
 from esb_e2e_plugin.events import Journal
@@ -21,7 +20,6 @@ from esb_e2e_plugin.lifecycle.containers import Containers, files_below
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.docker_variables import for_commands
 from esb_e2e_plugin.lifecycle.engine import Engine
-from esb_e2e_plugin.lifecycle.fixture_names import naming_own, with_own_names
 from esb_e2e_plugin.lifecycle.function_host import FunctionHost
 from esb_e2e_plugin.lifecycle.health import HealthCheck
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
@@ -157,7 +155,7 @@ class DockerDriver:
                 prepared = images.prepare(
                     entry.artifact_manifest,
                     no_cache=self._run.settings.no_cache,
-                    fixtures=with_own_names(self._fixture_images, context.image_tag),
+                    fixtures=self._fixture_images,
                     commands=commands,
                 )
                 bases = [image.reference for image in prepared.images if image.kind == image_plan.BASE]
@@ -171,10 +169,6 @@ class DockerDriver:
         deadline.check("the configuration's volume")
         current = os.readlink(config / ".current")  # noqa: PTH115  the text of the link, not where it leads
         files = files_below(config / current, f"{current}/")
-        functions = f"{current}/{FUNCTIONS_FILE}"
-        files[functions] = naming_own(
-            (config / functions).read_bytes(), self._fixture_images, context.image_tag
-        )
         links = {path.name: os.readlink(path) for path in config.iterdir() if path.is_symlink()}  # noqa: PTH115
         links.pop(".current", None)
         self._containers.fill_volume(_CONFIG_VOLUME, {**files, **links}, mode=0o444)
