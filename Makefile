@@ -79,8 +79,9 @@ $(BENCH_READY): requirements/bench.txt
 	@$(BENCH)/bin/python -m pip install --quiet --require-hashes --requirement requirements/bench.txt
 	@touch $@
 
-engine: ## Install and start a Docker engine where none answers (Debian, root)
+engine: ## Install and start a Docker engine where none answers, and a JDK with Maven (Debian, root)
 	@bash scripts/engine.sh
+	@bash scripts/java.sh
 
 jars: $(READY) ## Fetch the jars of Java functions and build theirs (needs a JDK and Maven; ARGS=--lock pins anew)
 	$(RUN) scripts/jars.py $(ARGS)

@@ -1,11 +1,12 @@
 """Jars for Java functions, resolved by Maven on the host because builds have no network."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Final
 
 from artifactctl import regular_file
-from artifactctl.commands import Commands, checked
+from artifactctl.commands import CommandError, Commands, checked
 from artifactctl.errors import ArtifactError
 from artifactctl.host_cache import HostCache
 
@@ -15,6 +16,7 @@ SECONDS: Final = 900.0
 
 _KIND = "jars"
 _LIMIT_BYTES = 4 * 1024 * 1024
+_INSTALL = "install a JDK and Maven (`make engine` does on Debian)"
 
 
 def collect(pom: Path, commands: Commands, cache: HostCache) -> Path:
@@ -49,6 +51,8 @@ def resolve_into(pom: Path, folder: Path, commands: Commands) -> None:
     Raises:
         CommandError: Maven is missing, or fails.
     """
+    if shutil.which("mvn", path=commands.environ.get("PATH")) is None:
+        raise CommandError("the program mvn is not installed", path=pom, remedy=_INSTALL)
     argv = ["mvn", "--batch-mode", "--quiet", "--file", str(pom), "dependency:copy-dependencies"]
     done = commands.run([*argv, f"-DoutputDirectory={folder}"], limit=SECONDS)
     checked(done, f"the jars of {pom} cannot be resolved", "check that Maven reaches its repository")
