@@ -19,6 +19,7 @@ CONTEXT = "second-engine"
 SCRIPT = Path(__file__).parents[2] / "scripts" / "engine.sh"
 _COMMAND_SECONDS = 60
 _START_SECONDS = 90
+_LOAD_SECONDS = 300
 _PROGRAMS = ("dockerd", "containerd")
 
 
@@ -68,11 +69,15 @@ class SecondEngine:
 
     def load(self, images: Iterable[str]) -> None:
         """Copy images from the first engine."""
-        with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saving:
-            self.docker("load", "--quiet", stdin=saving.stdout)
+        if not (names := list(images)):
+            return
+        with subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as saving:
+            self.docker("load", "--quiet", stdin=saving.stdout, timeout=_LOAD_SECONDS)
         assert saving.returncode == 0
 
-    def docker(self, *arguments: str, stdin: IO[bytes] | None = None) -> str:
+    def docker(
+        self, *arguments: str, stdin: IO[bytes] | None = None, timeout: float = _COMMAND_SECONDS
+    ) -> str:
         """Run a docker command on it and return what it writes."""
         done = subprocess.run(
             ["docker", *arguments],
@@ -80,7 +85,7 @@ class SecondEngine:
             stdin=stdin,
             capture_output=True,
             text=True,
-            timeout=_COMMAND_SECONDS,
+            timeout=timeout,
         )
         assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
@@ -104,10 +109,15 @@ class SecondEngine:
 
     def kill(self) -> None:
         """End it as a crash does; its containers die with it, as on a machine that goes away."""
-        while pids := self._processes():
+
+        def killed() -> bool:
+            pids = self._processes()
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            return not pids
+
+        eventually(killed, "the second engine is killed", _COMMAND_SECONDS)
 
     def end(self) -> None:
         """Remove its containers and end it."""
@@ -122,9 +132,8 @@ class SecondEngine:
                 eventually(lambda: not self._processes(), "the second engine ends", _COMMAND_SECONDS)
         self.kill()
         _unmount_below(self.folder)
-        shutil.rmtree(
-            self.folder / "data", ignore_errors=True
-        )  # gigabytes, where pytest keeps the folders of its last runs
+        # Gigabytes, where pytest keeps the folders of its last runs.
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
 
     def _processes(self) -> list[int]:
         """Return the engine, its containerd, its shims and its proxies, and what runs in its containers."""

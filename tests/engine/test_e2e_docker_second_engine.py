@@ -2,14 +2,12 @@
 
 import contextlib
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.engine.e2e_docker_project import (
     BACK,
@@ -21,45 +19,18 @@ from tests.engine.e2e_docker_project import (
     front_door,
     making_projects,
 )
+from tests.engine.platform_project import SMOKE, Platform, function_images
 from tests.engine.second_engine import CONTEXT, SecondEngine, second_engine
 from tests.faults.project import Result, eventually, own_ports
-
-ROOT = Path(__file__).parents[2]
-FUNCTION_IMAGES = ("esb-lambda-*", "esb-e2e-lambda-python", "esb-python-base")
 
 pytestmark = pytest.mark.engine
 
 
-class Platform(DockerProject):
-    """The project's own platform with all its functions, of which a run needs what its tests call."""
-
-    def _write_files(self) -> None:
-        ignored = shutil.ignore_patterns("__pycache__", ".parallel-*")
-        shutil.copytree(ROOT / "e2e", self.root / "e2e", ignore=ignored)
-        self.write("pyproject.toml", '[tool.pytest.ini_options]\naddopts = "-p no:cacheprovider"\n')
-        # What is fetched for builds is the same for all projects of a user.
-        (self._home / ".cache").symlink_to(Path.home() / ".cache")
-
-    def write_matrix(self, **more: Any) -> None:
-        """Write the project's own matrix, with more keys of the one entry that stays."""
-        path = "e2e/environments/test_matrix.yaml"
-        matrix = yaml.safe_load((ROOT / path).read_text())
-        (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == ENVIRONMENT]
-        own = {"esb_project": self.name, "enabled": True, "env_vars": {"ESB_SERVICES_IMAGE": IMAGE}}
-        pool = more.pop("subnet_pool", self.subnet_pool)
-        matrix |= {"matrix": [{**entry, **own, **more}], "port_base": self.port_base, "subnet_pool": pool}
-        self.write(path, matrix)
-
-    def left_over(self) -> list[str]:
-        """Return what its runs have left behind, on the engine too."""
-        return [line for line in super().left_over() if line != str(self._home / ".cache")]
-
-
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondEngine]:
-    """A second engine that has the images of services and functions, as far as the first has them."""
+    """A second engine that has the image of the services."""
     with own_ports() as base, second_engine(tmp_path_factory.mktemp("e"), (base - 20000) // 200) as engine:
-        engine.load([IMAGE, *_function_images()])
+        engine.load([IMAGE])
         yield engine
 
 
@@ -129,8 +100,10 @@ def test_the_platform_runs_on_another_engine_with_all_its_workers(
 ) -> None:
     """The smoke suite is green, and its function workers were started on the second engine only."""
     project = on_second_engine(Platform, engine_socket=str(engine.socket))
+    # What the first engine has of the functions' images need not be built again.
+    engine.load(function_images())
     with started_on(project, {}) as on_first, started_on(project, engine.variables) as on_second:
-        result = project.run("-n2", "--esb-test-target", "e2e/scenarios/smoke")
+        result = project.run("-n2", "--esb-test-target", SMOKE)
     assert result.code == 0, result.output + result.log
     assert " passed" in result.output
     assert on_first == []
@@ -151,7 +124,7 @@ def test_an_agent_on_another_engine_than_its_environment_fails_compose(
     first, second = docker("info", "--format", "{{.ID}}"), engine.docker("info", "--format", "{{.ID}}")
     docker("network", "create", network)
     try:
-        result = project.run("-n0", "--esb-test-target", "e2e/scenarios/smoke")
+        result = project.run("-n0", "--esb-test-target", SMOKE)
     finally:
         docker("network", "rm", network)
     cause = f"the agent starts workers on engine {first}, the environment runs on {second}"
@@ -206,16 +179,3 @@ def test_an_engine_that_dies_is_told_and_the_next_run_removes_what_it_left(
     assert len(project.there()["container"]) == 2
     check_green(project.run("-n0"))
     project.check_nothing_left()
-
-
-def _function_images() -> list[str]:
-    """Return all names of the images that an earlier run of the platform has built."""
-    found = []
-    for pattern in FUNCTION_IMAGES:
-        lines = docker(
-            "image", "ls", "--filter", f"reference={pattern}", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"
-        )
-        rows = [line.split() for line in lines.splitlines()]
-        current = {image for name, image in rows if name.endswith((f":e2e-{ENVIRONMENT}-latest", ":latest"))}
-        found += [name for name, image in rows if image in current]
-    return found
