@@ -224,7 +224,7 @@ class Owner:
         """End all environments and return when that is done.
 
         Raises:
-            KeyboardInterrupt: the user did not want to wait for the clean-up; see `abandon`.
+            KeyboardInterrupt: the user did not want to wait; it can be called again.
         """
         with self._changed:
             self._finishing = True
@@ -245,8 +245,8 @@ class Owner:
         """Whether no environment needs its owner any more."""
         return not any(slot.thread is not None and slot.thread.is_alive() for slot in self._slots.values())
 
-    def abandon(self) -> tuple[dict[str, list[str]], int | None]:
-        """Leave the end of all environments to the reaper, which begins when this process has ended.
+    def left(self) -> tuple[dict[str, list[str]], int | None]:
+        """Look at what the reaper will find when this process ends now; from any thread.
 
         Returns:
             What there is of each environment, each thing with the command that removes it, and the reaper's
@@ -269,7 +269,6 @@ class Owner:
         end = time.monotonic() + _LOOK_SECONDS
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
-        self._reaper.hand_over()
         return dict(found), self._reaper.pid
 
     def cancel(self) -> None:

@@ -23,6 +23,7 @@ PYTEST_MODULES = tuple(
         "settings",
         "startup",
         "session",
+        "interrupts",
         "distribution",
         "scheduling",
         "pausing",

@@ -14,12 +14,15 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.lifecycle import watchdog
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner
 from esb_e2e_plugin.planner import Scenario
+from esb_e2e_plugin.store import StateFile
 
 _MODULE = "esb_e2e_plugin.lifecycle.reaper"
 _ALARM_SECONDS = 300
@@ -74,12 +77,6 @@ class Reaper:
                 process.kill()
                 process.wait()
 
-    def hand_over(self) -> None:
-        """Leave everything to the process; it begins when this one ends."""
-        with self._lock:
-            if self._process is not None:
-                self._process.returncode = 0  # it lives on: without this its Popen warns when it is dropped
-
     def _start(self) -> "subprocess.Popen[bytes]":
         facts = {name: value for name, value in vars(self._run).items() if name not in _NOT_HANDED_ON}
         # Memory with a descriptor: secrets of the caller's environment lie in no file, and nothing is left.
@@ -127,9 +124,18 @@ def reap(scenarios: Sequence[Scenario], run: Run) -> None:
 
 
 def _end(scenario: Scenario, run: Run) -> None:
-    runner = EnvironmentRunner.take_over(scenario, run)
-    if runner is not None:
-        runner.end_for_owner()
+    try:
+        runner = EnvironmentRunner.take_over(scenario, run)
+        if runner is not None:
+            runner.end_for_owner()
+    except Exception as error:  # noqa: BLE001  nobody is there to be told: the log must hold it
+        paths = environment_paths(scenario, run.root)
+        state = StateFile(paths.state).read()
+        if state is not None and state.run_id == run.run_id:
+            journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener, anew=False)
+            journal.say(f"cleanup: FAILED: {error}: the next run removes what is left")
+            journal.event("cleanup.left", things=[str(error)])
+            journal.close()
 
 
 def main(job: int) -> None:

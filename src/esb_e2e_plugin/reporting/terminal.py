@@ -2,7 +2,8 @@
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 
@@ -43,6 +44,15 @@ class LiveTerminal:
             os.write(self._descriptor, text.encode(errors="replace"))
         except OSError:  # whoever read it is gone, which must not keep environments from being removed
             self.close()
+
+    def write_last(self, lines: Iterable[str]) -> None:
+        """Write what is queued and `lines` before the process ends; from any thread."""
+        queued = [self._lines.popleft() for _ in range(len(self._lines))]
+        with suppress(OSError, ValueError):
+            if self._descriptor is not None and self.reporter is not None:
+                self.reporter.flush()
+                text = "\n" + "".join(f"{line}\n" for line in (*queued, *lines))
+                os.write(self._descriptor, text.encode(errors="replace"))
 
     def close(self) -> None:
         """Give the descriptor back."""
