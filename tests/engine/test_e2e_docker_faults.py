@@ -320,3 +320,21 @@ def test_a_one_shot_service_may_end_with_success(project: DockerProject) -> None
     check_green(result)
     assert "seeded" in result.log
     project.check_nothing_left()
+
+
+@pytest.mark.parametrize("created", [1, 3])
+def test_what_a_killed_group_leaves_on_the_engine_is_removed_by_its_reaper(
+    project: DockerProject, created: int
+) -> None:
+    """While Compose makes containers, or when all are there: a killed run and Compose leave nothing."""
+    project.write_compose(
+        {"front": front_door(), "back": BACK, "slow": health("exit 1", start_period="600s")}
+    )
+    run = project.start("-n2")
+    eventually(
+        lambda: run.process.poll() is not None or len(project.there()["container"]) >= created, "containers"
+    )
+    run.signal_group(signal.SIGKILL)
+    assert run.process.wait(30) == -signal.SIGKILL
+    project.check_nothing_left()
+    assert "its owner is gone: the reaper removes it" in project.log.read_text()
