@@ -57,7 +57,7 @@ class Holder:
             run_id: the run that it holds the lock for.
             command: what it is; by default its command line.
         """
-        program, *arguments = sys.argv
+        program, *arguments = sys.argv or [""]
         # python -m pytest: the file's own name says nothing.
         name = Path(program).parent.name if program.endswith("__main__.py") else Path(program).name
         command = command or " ".join([name, *arguments])

@@ -22,6 +22,7 @@ OPTIONS = [
     "--esb-test-only",
     "--esb-test-target",
     "--esb-keep",
+    "--esb-keep-failed",
     "--esb-log-lines",
     "--esb-lock-timeout",
     "--esb-timeout-reset",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,11 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from esb_e2e_plugin import locks
 from esb_e2e_plugin.errors import EsbError
 from esb_e2e_plugin.failure import CancelledError
 from esb_e2e_plugin.locks import EnvironmentLock, lock_key
 from esb_e2e_plugin.process_identity import ProcessIdentity
-from esb_e2e_plugin.store import EnvironmentState, StateFile, host_path, make_host_folder, write_atomically
+from esb_e2e_plugin.store import (
+    EnvironmentState,
+    StateFile,
+    check_owner,
+    host_path,
+    make_host_folder,
+    user_name,
+    write_atomically,
+)
 
 HOLDER = """
 import sys
@@ -76,9 +86,9 @@ def start(host: Path) -> Iterator[Callable[[], Holder]]:
         yield start
 
 
-def acquire(lock: EnvironmentLock, timeout: float = 20.0) -> list[str]:
-    """Take a lock and return whom it waited for."""
-    waited: list[str] = []
+def acquire(lock: EnvironmentLock, timeout: float = 20.0, waited: list[str] | None = None) -> list[str]:
+    """Take a lock and return whom it waited for, which is also added to `waited`."""
+    waited = [] if waited is None else waited
     lock.acquire(run_id="own", timeout=timeout, waiting=waited.append, check=lambda: None)
     return waited
 
@@ -96,6 +106,68 @@ def test_a_second_process_waits_and_names_the_holder(start: Callable[[], Holder]
     first.release()
     assert first.says() == "released"
     assert second.says() == "holds"
+
+
+def test_a_wait_tells_user_and_command_of_the_holder_again_and_again(
+    start: Callable[[], Holder], host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person who comes back to the terminal sees who it is, and that the run still waits."""
+    monkeypatch.setattr(locks, "_TELL_AGAIN_SECONDS", 0.0)
+    waited: list[str] = []
+    first = start()
+    assert first.says() == "holds"
+    with pytest.raises(EsbError):
+        acquire(EnvironmentLock(host, "env"), timeout=0.5, waited=waited)
+    first.release()
+    assert len(waited) > 1
+    assert all(f", {user_name(os.getuid())}: -c " in told for told in waited)
+
+
+def test_a_lock_is_inherited_from_a_killed_holder_of_the_run_only(
+    start: Callable[[], Holder], host: Path
+) -> None:
+    """A reaper gets what its run has left, and nothing that was given back, is held, or is another run's."""
+    lock = EnvironmentLock(host, "env")
+    assert not lock.inherit("holder-run", "the reaper", 0.1)  # there is no such lock
+    first = start()
+    assert first.says() == "holds"
+    assert not lock.inherit("another-run", "the reaper", 20)
+    assert not lock.inherit("holder-run", "the reaper", 0.1)  # its holder lives
+    first.process.kill()
+    first.process.wait()
+    assert not lock.inherit("another-run", "the reaper", 20)
+    assert lock.inherit("holder-run", "the reaper", 20)
+    assert (found := lock.holder()) is not None
+    assert found.describe().endswith(": the reaper")
+    lock.release()
+    assert not lock.inherit("holder-run", "the reaper", 20)
+
+
+def test_a_lock_that_is_given_back_is_free_whatever_children_were_forked(host: Path) -> None:
+    """A child that still has the descriptor holds nothing up."""
+    lock = EnvironmentLock(host, "env")
+    acquire(lock)
+    assert lock._descriptor is not None
+    copy = os.dup(lock._descriptor)
+    lock.release()
+    again = EnvironmentLock(host, "env")
+    assert acquire(again, timeout=0.1) == []
+    again.release()
+    os.close(copy)
+
+
+def test_an_environment_of_another_user_is_refused_with_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes over what somebody else has left in a folder of both; what is not there is nobody's."""
+    check_owner(tmp_path / "missing", "env")
+    check_owner(tmp_path, "env")
+    owner = user_name(tmp_path.stat().st_uid)
+    stranger = tmp_path.stat().st_uid + 1
+    monkeypatch.setattr(os, "getuid", lambda: stranger)
+    with pytest.raises(EsbError, match=f"environment env belongs to {owner}") as raised:
+        check_owner(tmp_path, "env")
+    assert "--esb-suffix" in str(raised.value)
 
 
 def test_a_wait_that_takes_too_long_is_an_error_that_names_the_holder(
