@@ -88,7 +88,7 @@ class _Ready:
 def _schedule_many() -> float:
     ids = [f"tests/test_scenarios.py::test_{number}[environment]" for number in range(ITEMS)]
     nodes: list[Any] = [_Node(f"gw{number}") for number in range(WORKERS)]
-    config: Any = None
+    config: Any = SimpleNamespace(pluginmanager=SimpleNamespace(getplugin=lambda _name: None))
     began = time.process_time()
     schedule = EnvironmentScheduling(config, _Ready())
     for node in nodes:
