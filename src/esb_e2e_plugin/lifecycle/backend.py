@@ -1,8 +1,6 @@
 """What runs an environment's services, by the mode of its entry: this machine, or a container engine."""
 
-from collections.abc import Mapping
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from esb_e2e_plugin.context import environment_paths
@@ -17,8 +15,6 @@ from esb_e2e_plugin.planner import Scenario
 
 if TYPE_CHECKING:
     from esb_e2e_plugin.lifecycle.engine import Engine
-
-_FIXTURE_IMAGES = Path("e2e", "fixtures", "images", "lambda")
 
 
 class Backend(Protocol):
@@ -78,15 +74,6 @@ def project_of(scenario: Scenario) -> str:
     return f"{scenario.entry.project}-{scenario.name}".lower()
 
 
-def fixture_images(scenario: Scenario, root: Path) -> Mapping[str, Path]:
-    """Return the source folder of each image that is built from fixtures, by its reference."""
-    runtimes = scenario.entry.image_runtime_overrides
-    return {
-        image: root / _FIXTURE_IMAGES / runtimes.get(function, "python").rstrip("0123456789")
-        for function, image in scenario.entry.image_uri_overrides.items()
-    }
-
-
 class _Machine:
     def __init__(self, identity: str) -> None:
         self.identity = identity
@@ -101,9 +88,7 @@ class _Machine:
         supervisor: Supervisor,
         journal: Journal,
     ) -> Driver:
-        images = fixture_images(scenario, run.root)
-        manifest = scenario.entry.artifact_manifest
-        return ProcessDriver(supervisor, mark_of(paths), journal, manifest, images, run.cancelled)
+        return ProcessDriver(supervisor, mark_of(paths), journal, scenario, run)
 
 
 class _Containers:
@@ -139,5 +124,4 @@ class _Containers:
             journal=journal,
             engine=self._engine,
             functions=functions,
-            fixture_images=fixture_images(scenario, run.root),
         )

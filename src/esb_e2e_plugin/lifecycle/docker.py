@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
 from artifactctl import image_plan, images
@@ -20,6 +19,7 @@ from esb_e2e_plugin.lifecycle.containers import Containers, files_below
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.docker_variables import for_commands
 from esb_e2e_plugin.lifecycle.engine import Engine
+from esb_e2e_plugin.lifecycle.fixture_images import fixture_images
 from esb_e2e_plugin.lifecycle.function_host import FunctionHost
 from esb_e2e_plugin.lifecycle.health import HealthCheck
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
@@ -54,7 +54,6 @@ class DockerDriver:
         journal: Journal,
         engine: Engine,
         functions: FunctionHost,
-        fixture_images: Mapping[str, Path],
     ) -> None:
         """Prepare to run one environment.
 
@@ -69,7 +68,6 @@ class DockerDriver:
             journal: the environment's log and events.
             engine: where the containers live.
             functions: where the environment's functions run.
-            fixture_images: source folder of each image that is built from fixtures, by its reference.
         """
         self._scenario = scenario
         self._project = project
@@ -82,7 +80,6 @@ class DockerDriver:
         self._journal = journal
         self._engine = engine
         self._functions = functions
-        self._fixture_images = fixture_images
         self._override = paths.run / "compose.override.yaml"
         self._creating = False
         self._containers = Containers(engine, project)
@@ -155,7 +152,7 @@ class DockerDriver:
                 prepared = images.prepare(
                     entry.artifact_manifest,
                     no_cache=self._run.settings.no_cache,
-                    fixtures=self._fixture_images,
+                    fixtures=fixture_images(self._scenario, self._run.root, environment),
                     commands=commands,
                 )
                 bases = [image.reference for image in prepared.images if image.kind == image_plan.BASE]

@@ -3,9 +3,7 @@
 import importlib.util
 import json
 import sys
-import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from esb_e2e_plugin.context import RunContext
@@ -15,10 +13,13 @@ from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import PortTakenError, StepError
 from esb_e2e_plugin.lifecycle import image_index, stack
 from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.fixture_images import fixture_images
 from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
 from esb_e2e_plugin.lifecycle.java_functions import JavaFunctions
+from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Exit, Supervisor
+from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.process_identity import ProcessIdentity
 from esb_e2e_plugin.processes import described, end_marked, marked
 from esb_e2e_plugin.store import write_atomically
@@ -34,9 +35,8 @@ class ProcessDriver:
         supervisor: Supervisor,
         mark: str,
         journal: Journal,
-        manifest: Path | None,
-        fixture_images: Mapping[str, Path],
-        cancelled: threading.Event,
+        scenario: Scenario,
+        run: Run,
     ) -> None:
         """Prepare to run one environment.
 
@@ -44,17 +44,15 @@ class ProcessDriver:
             supervisor: starts, watches and ends its processes.
             mark: what each of them carries, see `processes.MARK`.
             journal: the environment's log and events.
-            manifest: the artifact manifest, or None for a stack without artifacts.
-            fixture_images: source folder of each image that is built from fixtures, by its reference.
-            cancelled: set when the run gives up.
+            scenario: what to run.
+            run: what all environments of the run share.
         """
         self._supervisor = supervisor
         self._gone: list[Exit] = []
         self._mark = mark
         self._journal = journal
-        self._manifest = manifest
-        self._fixture_images = fixture_images
-        self._cancelled = cancelled
+        self._scenario = scenario
+        self._run = run
 
     def reset(self, deadline: Deadline) -> None:
         """End every process that an earlier run left of this environment."""
@@ -97,16 +95,18 @@ class ProcessDriver:
     def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
         """Write the index by which the agent finds a function's sources: the image store of this mode."""
         deadline.check("the image index")
-        if self._manifest is not None:
+        manifest = self._scenario.entry.artifact_manifest
+        if manifest is not None:
+            fixtures = fixture_images(self._scenario, self._run.root, context.environment)
             with image_commands(
                 context.environment,
                 mark=self._mark,
-                cancelled=self._cancelled,
+                cancelled=self._run.cancelled,
                 journal=self._journal,
                 deadline=deadline,
             ) as commands:
                 images = image_index.build(
-                    self._manifest, self._fixture_images, context.environment, JavaFunctions(commands).entry
+                    manifest, fixtures, context.environment, JavaFunctions(commands).entry
                 )
             write_atomically(context.paths.run / stack.IMAGE_INDEX, json.dumps(images, indent=1) + "\n")
 
