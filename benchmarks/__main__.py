@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import artifactctl, bring_up, collection, docker, echo, idle, scheduling
+from benchmarks import artifactctl, bring_up, collection, docker, echo, idle, java, scheduling
 from benchmarks.measuring import table
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "idle": idle,
     "artifactctl": artifactctl,
     "docker": docker,
+    "java": java,
     "scheduling": scheduling,
 }
 

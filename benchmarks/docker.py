@@ -34,7 +34,7 @@ def measure() -> Iterator[Row]:
     taken: dict[str, list[float]] = {}
     removals, resets = [], []
     with project() as copy:
-        _prepare(copy)
+        prepare(copy)
         for counted in range(RUNS + 1):
             times = {"plugin": _plugin(copy)}
             for name, drive in _DRIVERS.items():
@@ -124,7 +124,7 @@ def _scenarios(stack: Stack, driver: str) -> None:
     pytest([f"scenarios/{Path(SUITE).name}"], plain, variables, python=PYTHON)
 
 
-def _prepare(copy: Path) -> None:
+def prepare(copy: Path) -> None:
     """Give the copy its own names, and the sources of the services, as a checkout has them."""
     for folder in SERVICES:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
