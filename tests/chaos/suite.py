@@ -17,6 +17,8 @@ from tests.faults.project import Project, Run
 RUN_SECONDS = 300.0
 """Hard deadline of a run; whoever is not through by then hangs."""
 
+_POLL_SECONDS = 0.005
+
 NAMES = tuple(f"e{number}" for number in range(8))
 
 _CONFTEST = """
@@ -220,18 +222,20 @@ class Suite(Project):
 
     def kill_workers(self, run: Run, kills: Sequence[Kill], chance: random.Random) -> int:
         """Kill a worker at each of some moments of a run, and return how many were killed."""
+        deadline = time.monotonic() + RUN_SECONDS
         killed = 0
         for kill in kills:
             while run.process.poll() is None and len(self.notes()) < kill.notes:
-                time.sleep(0.002)
+                assert time.monotonic() < deadline, f"hangs:\n{run.output()}"
+                time.sleep(_POLL_SECONDS)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 run.process.wait(kill.seconds)
             alive = set(run.xdist_workers()) if run.process.poll() is None else set()
             known = [int(words[0]) for what, *words in self.notes() if what == "worker"]
             if victims := [pid for pid in known if pid in alive]:
                 victim = chance.choice(victims)
-                os.kill(victim, signal.SIGKILL)
                 self.note("killed", str(victim))
+                os.kill(victim, signal.SIGKILL)
                 killed += 1
         return killed
 
@@ -243,10 +247,13 @@ class Suite(Project):
     def company(self) -> list[str]:
         """Tell which exclusive tests had company in their environment while they ran."""
         running: dict[str, list[str]] = {}
+        killed: set[str] = set()
         found = []
         for what, *words in self.notes():
             if what == "begin":
                 nodeid, *facts = words
+                if facts[0] in killed:
+                    continue
                 for other, (_, profile, how) in running.items():
                     if profile == facts[1] and "alone" in (how, facts[2]):
                         found.append(f"{nodeid} ran beside {other}")
@@ -254,6 +261,7 @@ class Suite(Project):
             elif what == "end":
                 running.pop(words[0], None)
             elif what == "killed":
+                killed.add(words[0])
                 running = {nodeid: facts for nodeid, facts in running.items() if facts[0] != words[0]}
         return found
 
