@@ -115,8 +115,11 @@ class DockerProject(Project):
         engine: variables that name the engine where its environments are; empty for the usual one.
 
     Attributes:
+        environment: the name of its environment.
         more: more variables of its runs.
     """
+
+    environment = ENVIRONMENT
 
     def __init__(
         self,
@@ -132,20 +135,20 @@ class DockerProject(Project):
         # Whoever has a range of ports to itself has a range of subnets to itself.
         self.subnet_pool = f"10.{100 + (port_base - 20000) // 200}.0.0/16"
         self.entry: dict[str, Any] = {
-            "esb_env": ENVIRONMENT,
+            "esb_env": self.environment,
             "esb_project": self.name,
             "suites": ["all"],
             "gateway": {"service": "front", "port": 8080, "scheme": "http", "health_path": "/health"},
         }
         super().__init__(folder, port_base, host)
-        self.log = self.root / "e2e" / f".parallel-{ENVIRONMENT}.log"
-        self.state = self.root / ".esb" / "e2e" / "state" / ENVIRONMENT
-        self.held = self.held_in(ENVIRONMENT)
+        self.log = self.root / "e2e" / f".parallel-{self.environment}.log"
+        self.state = self.root / ".esb" / "e2e" / "state" / self.environment
+        self.held = self.held_in(self.environment)
 
     @property
     def label(self) -> str:
         """What everything of its plain environment is labelled with."""
-        return f"com.esb.project={self.name}-{ENVIRONMENT}"
+        return f"com.esb.project={self.name}-{self.environment}"
 
     def held_in(self, environment: str) -> Path:
         """Return the file that tells that a test holds an environment."""
@@ -173,7 +176,7 @@ class DockerProject(Project):
         """Write the compose file."""
         networks: dict[str, Any] = {"default": {}, "runtime": {}}
         document = {"services": services, "networks": networks, "volumes": {"data": {}}, **more}
-        self.write(f"e2e/environments/{ENVIRONMENT}/docker-compose.yml", document)
+        self.write(f"e2e/environments/{self.environment}/docker-compose.yml", document)
 
     def start(self, *options: str) -> Run:
         """Start pytest with the environment's profile."""
@@ -183,7 +186,7 @@ class DockerProject(Project):
         given = {option.partition("=")[0] for option in options}
         phases = [f"--esb-timeout-{phase}" for phase in ("reset", "compose", "deploy")]
         deadlines = [f"{option}={PHASE_SECONDS}" for option in phases if option not in given]
-        command = [sys.executable, "-m", "pytest", "--esb-profile", ENVIRONMENT, *deadlines, *options]
+        command = [sys.executable, "-m", "pytest", "--esb-profile", self.environment, *deadlines, *options]
         with output.open("wb") as sink:
             process = subprocess.Popen(
                 command,

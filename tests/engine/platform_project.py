@@ -29,7 +29,7 @@ class Platform(DockerProject):
         """Write the project's own matrix, with more keys of the one entry that stays."""
         path = "e2e/environments/test_matrix.yaml"
         matrix = yaml.safe_load((_ROOT / path).read_text())
-        (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == ENVIRONMENT]
+        (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == self.environment]
         own = {"esb_project": self.name, "enabled": True, "env_vars": {"ESB_SERVICES_IMAGE": IMAGE}}
         pool = more.pop("subnet_pool", self.subnet_pool)
         matrix |= {"matrix": [{**entry, **own, **more}], "port_base": self.port_base, "subnet_pool": pool}

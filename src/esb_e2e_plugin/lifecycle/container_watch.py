@@ -1,6 +1,7 @@
 """The containers of an environment under watch: until all are well, and that none ends or turns unhealthy."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -240,9 +241,23 @@ class ContainerWatch:
             return None  # a one-shot service that has done its work
         if state.get("OOMKilled"):
             return self.failed(service, f"{service} was killed for exceeding its memory limit")
-        return self.failed(service, f"{service} exited with status {code}")
+        what = f"{service} exited with status {code}"
+        said = _last_error(self.last_lines(service, GUILTY_LINES))
+        return self.failed(service, f"{what}: {said}" if said else what)
 
     def _listening(self) -> EventStream:
         if self._events is None:
             self._events = self._engine.listen(self._project)
         return self._events
+
+
+def _last_error(lines: Sequence[str]) -> str | None:
+    """Return what a service said last in a structured line of level ERROR, or None."""
+    for line in reversed(lines):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.get("level") == "ERROR":
+            return str(record.get("message") or "") or None
+    return None
