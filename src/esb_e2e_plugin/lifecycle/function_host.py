@@ -132,7 +132,8 @@ class ContainerdFunctions:
         self._project = context.project
         variables = {"ESB_SUBNET_FUNCTIONS": str(self._lease(context.name))}
         if self._needs_registry:
-            variables["HOST_REGISTRY_ADDR"] = self._registry(commands).ensure()
+            address = self._registry(commands).ensure()
+            variables |= {"HOST_REGISTRY_ADDR": address, "ESB_PORT_REGISTRY": address.rpartition(":")[2]}
         return variables
 
     def connect(self, commands: Commands) -> None:
