@@ -89,7 +89,7 @@ jars: $(READY) ## Fetch the jars of Java functions and build theirs (needs a JDK
 requirements: ## Pin requirements/ anew; UPGRADE=1 takes the newest versions
 	@sh scripts/requirements.sh $(if $(UPGRADE),--upgrade)
 
-proto: $(READY) ## Generate the gRPC stubs from agent.proto
+proto: $(READY) ## Generate code from the .proto files
 	$(RUN) scripts/proto.py
 
 clean: ## Remove .venv, caches and build output; environments that were kept stay

@@ -3,7 +3,7 @@
 import errno
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from esb_services.cni import NetworkSettings
@@ -27,6 +27,18 @@ class HostError(Exception):
         )
 
 
+def run_command(arguments: list[str]) -> str | None:
+    """Run a command; return None, or the last line of what it wrote to stderr where it failed."""
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode == 0:
+        return None
+    lines = done.stderr.strip().splitlines()
+    return lines[-1] if lines else f"exit status {done.returncode}"
+
+
 @dataclass(frozen=True)
 class Host:
     """The parts of the host that are looked at.
@@ -39,7 +51,7 @@ class Host:
 
     proc: Path = Path("/proc")
     cgroup: Path = Path("/sys/fs/cgroup")
-    run: Callable[[list[str]], str | None] = field(default=lambda arguments: run(arguments))
+    run: Callable[[list[str]], str | None] = run_command
 
     def prepare(self, network: NetworkSettings) -> None:
         """Make ready what containerd and its workers need.
@@ -137,15 +149,3 @@ class Host:
             if (said := self.run([*iptables, "-A", *rule])) is not None:
                 yield f"`{' '.join([*iptables, '-A', *rule])}` failed: {said}"
                 return
-
-
-def run(arguments: list[str]) -> str | None:
-    """Run a command; return None, or the last line of what it wrote to stderr where it failed."""
-    try:
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if done.returncode == 0:
-        return None
-    lines = done.stderr.strip().splitlines()
-    return lines[-1] if lines else f"exit status {done.returncode}"
