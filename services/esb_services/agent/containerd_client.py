@@ -20,7 +20,6 @@ CHUNK_BYTES = 1024 * 1024
 Answer = TypeVar("Answer", bound=Message)
 
 _OPTIONS = (
-    # it is back within a moment where it crashed
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -53,7 +52,6 @@ class ContainerdClient:
             Empty(),
             pb.ServerResponse,
             seconds=CONNECT_SECONDS,
-            wait=True,
         )
         namespace = pb.CreateNamespaceRequest(namespace=pb.Namespace(name=self._namespace))
         await self.attempt(
@@ -76,7 +74,6 @@ class ContainerdClient:
         *,
         lease: str | None = None,
         seconds: float | None = CALL_SECONDS,
-        wait: bool = False,
     ) -> Answer:
         """Make a call.
 
@@ -86,13 +83,12 @@ class ContainerdClient:
             answer: the type of its result.
             lease: what the call makes is kept as long as this lease.
             seconds: its deadline; None: it ends with the channel.
-            wait: wait within the deadline for a containerd that is not there yet.
 
         Raises:
             EngineError: containerd does not answer, or refuses.
         """
         try:
-            return await self._unary(method, request, answer, lease, seconds, wait)
+            return await self._unary(method, request, answer, lease, seconds)
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from error
 
@@ -108,7 +104,7 @@ class ContainerdClient:
     ) -> Answer | None:
         """Make a call like `call`, and return None where it ends with one of the codes in `fine`."""
         try:
-            return await self._unary(method, request, answer, lease, seconds, wait=False)
+            return await self._unary(method, request, answer, lease, seconds)
         except grpc.aio.AioRpcError as error:
             if error.code() in fine:
                 return None
@@ -121,15 +117,15 @@ class ContainerdClient:
         answer: type[Answer],
         lease: str | None,
         seconds: float | None,
-        wait: bool,
     ) -> Answer:
         call = self._channel.unary_unary(
             f"/containerd.services.{method}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
+        # a containerd that crashed is back within a moment
         result: Answer = await call(
-            request, timeout=seconds, metadata=self._metadata_for(lease), wait_for_ready=wait
+            request, timeout=seconds, metadata=self._metadata_for(lease), wait_for_ready=True
         )
         return result
 
