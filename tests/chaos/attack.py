@@ -102,6 +102,8 @@ def write_copy(project: Project, environment: str, folders: Iterable[str], **mor
         shutil.copytree(_ROOT / folder, project.root / folder, ignore=ignored)
     addopts = "--import-mode=importlib -p no:cacheprovider -p no:hypothesispytest -p no:anyio"
     project.write("pyproject.toml", f'[tool.pytest.ini_options]\naddopts = "{addopts}"\n')
+    # What is fetched and built once for all projects of a user costs minutes.
+    (project.folder / "home" / ".cache").symlink_to(Path.home() / ".cache")
     matrix = yaml.safe_load((_ROOT / _MATRIX).read_text())
     matrix |= {key: more.pop(key) for key in ("subnet_pool",) if key in more}
     (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == environment]

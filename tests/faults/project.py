@@ -310,6 +310,7 @@ class Project:
             for folder in (self._home, self._temporary)
             for path in folder.iterdir()
             if not path.name.startswith("pytest-of-")  # made by xdist
+            and not path.is_symlink()  # made by the test
         ]
         if (table := self.host / "ports.json").exists():
             leases = json.loads(table.read_text())["leases"].items()
