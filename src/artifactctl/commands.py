@@ -38,7 +38,7 @@ class Completed:
     Attributes:
         code: its exit code.
         stdout: what it wrote there; its lines went to the log too unless it was asked quietly.
-        tail: the last lines of all that it wrote.
+        tail: the last lines of all that it wrote; quietly asked, what it said beside its answer.
     """
 
     code: int
@@ -207,7 +207,9 @@ class Commands:
                 for line in stream:
                     if keep:
                         answers.append(line)
-                    take(line)
+                    # A long answer must not push the reason of a failure out of the last lines.
+                    if prefix is not None or not keep:
+                        take(line)
 
         streams = ((process.stdout, True), (process.stderr, False))
         readers = [

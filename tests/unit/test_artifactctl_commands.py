@@ -54,6 +54,16 @@ def test_output_reaches_the_log_line_by_line_and_the_last_lines_the_result() -> 
     assert set(done.tail) == {"one", "value"}
 
 
+def test_the_reason_of_a_quiet_command_is_not_lost_in_its_answer() -> None:
+    """However long the answer is, the last lines are those that tell why it failed."""
+    code = (
+        "import sys; print('No such image', file=sys.stderr, flush=True); print('x\\n' * 1000); sys.exit(1)"
+    )
+    done = Commands(os.environ, None, _DEADLINE).run(_python(code), quiet=True)
+    assert done.tail == ("No such image",)
+    assert done.stdout.count("x") == 1000
+
+
 def test_a_quiet_command_is_not_in_the_log() -> None:
     """Questions to the engine would drown what it does."""
     lines: list[str] = []

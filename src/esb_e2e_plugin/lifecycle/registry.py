@@ -193,7 +193,8 @@ class Registry:
         self._docker("container", "rm", "--force", CONTAINER)
 
     def _last_lines(self) -> tuple[str, ...]:
-        return self._docker("container", "logs", "--tail", _LAST_LINES, CONTAINER).tail
+        done = self._docker("container", "logs", "--tail", _LAST_LINES, CONTAINER)
+        return (*done.stdout.splitlines(), *done.tail)
 
     def _docker(self, *arguments: str) -> Completed:
         return self._commands.run(["docker", *arguments], quiet=True)
