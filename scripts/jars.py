@@ -39,9 +39,10 @@ def main() -> int:
     try:
         if arguments.lock:
             lock(commands)
-        jars.collect(POM, commands, HostCache(os.environ))
+        folder = jars.collect(POM, commands, HostCache(os.environ))
         argv = ["mvn", "--batch-mode", "--quiet", "--file", str(JAVA / jars.POM), "package"]
         checked(commands.run(argv), "the functions cannot be built")
+        print(f"jars: {len(jars.locked(folder))} in the cache; those of the functions: {JAVA.name}/target")
     except ArtifactError as error:
         print(f"jars: {error}", file=sys.stderr)
         return 1

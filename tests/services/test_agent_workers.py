@@ -125,6 +125,14 @@ def test_an_unknown_image_is_named_with_its_index_until_deploy_adds_it(agent: Ag
         ('{"version": 2, "images": {}}', "has not the form"),
         ('{"version": 1, "images": {"i": 1}}', "is not an object"),
         ('{"version": 1, "images": {"i": {"runtime": "node20", "source": "/"}}}', "python and java run"),
+        (
+            '{"version": 1, "images": {"i": {"runtime": "java", "missing": "there is no JDK"}}}',
+            "cannot run here: there is no JDK",
+        ),
+        (
+            '{"version": 1, "images": {"i": {"runtime": "java", "source": "/", "handler": "x.Y"}}}',
+            "has java None",
+        ),
         ('{"version": 1, "images": {"i": {"runtime": "python", "source": "/nowhere"}}}', "is not a folder"),
         (
             '{"version": 1, "images": {"i": {"runtime": "python", "source": "/", "handler": 1}}}',

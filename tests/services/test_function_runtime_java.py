@@ -152,7 +152,8 @@ def test_a_host_without_java_or_maven_is_told_what_is_missing(tmp_path: Path) ->
     own = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     entry = JavaFunctions(Commands(own, None, SECONDS)).entry(HOOKS, tmp_path)
     assert entry.keys() == {"missing"}
-    assert "no `java` on PATH" in entry["missing"]
-    (tmp_path / "java").touch(mode=0o755)
+    assert "no JDK (`java`, `javac`) on PATH" in entry["missing"]
+    for name in ("java", "javac"):
+        (tmp_path / name).touch(mode=0o755)
     entry = JavaFunctions(Commands(own, None, SECONDS)).entry(HOOKS, tmp_path)
-    assert "no `mvn` on PATH, and the jars are not cached" in entry["missing"]
+    assert "no Maven (`mvn`) on PATH, and the jars are not cached" in entry["missing"]

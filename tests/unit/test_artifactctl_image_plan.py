@@ -132,6 +132,19 @@ def test_a_java_function_starts_from_the_java_base(roots: Roots) -> None:
         roots.plan()
 
 
+def test_the_java_base_brings_its_jars_and_may_start_from_another_image(roots: Roots) -> None:
+    """Beside its Dockerfile lies what pins its jars; `JAVA_BASE_IMAGE` is for it, and Python's is not."""
+    roots.add("shop", "pay", dockerfile="FROM esb-lambda-java-base:v1\n")
+    roots.functions["shop"]["pay"]["runtime"] = "java"
+    docker = roots.folder / "shop/runtime-base/runtime-hooks/java/docker"
+    docker.mkdir(parents=True)
+    (docker / "Dockerfile").write_text("ARG JAVA_BASE_IMAGE=esb-java-base\nFROM ${JAVA_BASE_IMAGE}\n")
+    (docker / "pom.xml").write_text("<project/>")
+    (base,) = roots.plan(JAVA_BASE_IMAGE="own-java:v2", PYTHON_BASE_IMAGE="own-python:v2").bases.values()
+    assert (base.reference, base.recipe.bases) == ("esb-lambda-java-base:v1", ("own-java:v2",))
+    assert base.recipe.pom == docker / "pom.xml"
+
+
 def _image_twice(roots: Roots) -> None:
     roots.add("shop", "pay", "same:v1")
     (roots.add("shop", "ship", "same:v1") / "src/app.py").write_text("2")

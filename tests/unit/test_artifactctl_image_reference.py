@@ -51,6 +51,7 @@ def test_whatever_counts_as_a_name_is_one_harmless_argument(text: str) -> None:
         ("esb-lambda-base", True),
         ("registry:5010/esb-lambda-base:v1", True),
         ("team/esb-lambda-base", True),
+        ("esb-lambda-java-base:v1", True),
         ("my-esb-lambda-base", False),
         ("esb-lambda-base/x", False),
     ],

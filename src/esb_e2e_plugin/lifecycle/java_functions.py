@@ -43,13 +43,15 @@ class JavaFunctions:
         """
         path = self._commands.environ.get("PATH")
         java = shutil.which("java", path=path)
-        if java is None:
-            return {"missing": f"there is no `java` on PATH; {_REMEDY}"}
+        if java is None or shutil.which("javac", path=path) is None:
+            return {"missing": f"there is no JDK (`java`, `javac`) on PATH; {_REMEDY}"}
         try:
             libraries = jars.collect(hooks / _DOCKER / jars.POM, self._commands, self._cache)
         except CommandError:
             if shutil.which("mvn", path=path) is None:
-                return {"missing": f"there is no `mvn` on PATH, and the jars are not cached; {_REMEDY}"}
+                return {
+                    "missing": f"there is no Maven (`mvn`) on PATH, and the jars are not cached; {_REMEDY}"
+                }
             raise
         made_by = (_identity(java), str(libraries), *build_inputs.collect(hooks / _DOCKER).lines())
         training = build_inputs.collect(hooks / "training")

@@ -113,7 +113,7 @@ class FunctionLog:
     def _uniform(self, given: dict[str, Any] | None) -> dict[str, Any] | None:
         if given is None:
             return None
-        if self._failure is not None and given.get("level") == "ERROR":
+        if self._failure is not None and str(given.get("message")).startswith(self._failure["errorMessage"]):
             given, self._failure = self._failure, None
         fields = {name: value for name, value in given.items() if name not in _REQUEST_ID}
         if fields.get("level") in _LEVELS:
