@@ -115,4 +115,4 @@ def _file(chance: random.Random) -> TestFile:
     def durations(most: int) -> tuple[float, ...]:
         return tuple(sorted({round(chance.uniform(0, 0.05), 3) for _ in range(chance.randint(0, most))}))
 
-    return TestFile(durations(4), durations(2), chance.randint(0, 4))
+    return TestFile(durations(4), durations(2), chance.randint(1, 4))
