@@ -60,6 +60,13 @@ def test_the_front_door_is_published_even_if_the_compose_file_does_not() -> None
     ]
 
 
+def test_a_front_door_in_the_network_of_another_service_is_published_there() -> None:
+    """A service without a network of its own cannot publish a port."""
+    services = render({"services": {"web": {"network_mode": "service:node"}, "node": {}}})["services"]
+    assert services["web"]["ports"] == []
+    assert [(port["target"], port["published"]) for port in services["node"]["ports"]] == [(80, "18020")]
+
+
 def test_a_fixed_host_port_moves_into_the_block_with_a_warning() -> None:
     """Two environments of one compose file run beside each other."""
     warnings: list[str] = []
