@@ -122,8 +122,10 @@ class ControllerSide:
 
     @property
     def unfinished(self) -> int:
-        """How many tests no worker has run to their end."""
-        return self._scheduling.unfinished if self._scheduling is not None else 0
+        """How many tests no worker has run to their end, also where none was ever handed out."""
+        if self._scheduling is not None and self._scheduling.collection_is_completed:
+            return self._scheduling.unfinished
+        return max((len(collected.unit_of) for collected in self._collected.values()), default=0)
 
     def profiles_of(self, node: Any) -> Sequence[str | None]:
         """Return the profile of each test that a worker has collected, by its index."""

@@ -190,9 +190,9 @@ class OwnerSession:
         self._config.hook.pytest_esb_results(results=results)
         if self._controller.refusal is not None:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        if self._controller.unfinished and session.exitstatus == pytest.ExitCode.OK:  # no worker was left
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         passed = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if self._controller.unfinished and session.exitstatus in passed:  # no worker was left
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if not all(results.values()) and session.exitstatus in passed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         elif self._settings.build_only and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
