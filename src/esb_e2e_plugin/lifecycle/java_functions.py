@@ -14,7 +14,7 @@ from artifactctl import build_inputs, jars
 from artifactctl.commands import CommandError, Commands, checked
 from artifactctl.host_cache import HostCache
 
-SECONDS: Final = 300.0
+SECONDS: Final = 1200.0
 
 _DOCKER = "docker"
 _REMEDY = "`make engine` installs a JDK and Maven on Debian"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 RELEASE = "17"
-SECONDS = 120
+SECONDS = 600
 
 
 def main(module: Path, target: Path, libraries: Path) -> int:

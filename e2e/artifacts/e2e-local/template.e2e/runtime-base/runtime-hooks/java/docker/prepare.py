@@ -17,7 +17,7 @@ from pathlib import Path
 
 from compile import main as compile_sources
 
-SECONDS = 120
+SECONDS = 600
 MAIN = "com.amazonaws.services.lambda.runtime.api.client.AWSLambda"
 NATIVE = "aws-lambda-java-runtime-interface-client-*.jar", "jni/libaws-lambda-jni.linux-{machine}.so"
 NATIVE_PROPERTY = "com.amazonaws.services.lambda.runtime.api.client.runtimeapi.NativeClient.JNI"
