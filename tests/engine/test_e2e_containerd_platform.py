@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,13 +19,30 @@ pytestmark = pytest.mark.engine
 
 ENVIRONMENT = "e2e-containerd"
 SERVICES = ("agent", "database", "gateway", "provisioner", "runtime-node", "s3-storage")
+HEALTH = (f"{SMOKE}/test_smoke_health.py", f"{SMOKE}/test_smoke_hold.py")
+TARGETS = [option for path in HEALTH for option in ("--esb-test-target", path)]
 VOLUMES = ("certificates", "config", "images", "node")
 
 
+CONFIG = f"e2e/artifacts/{ENVIRONMENT}/template.e2e/config"
+WARM = "lambda-warm"  # a worker of it is there before the first call
+
+
 class Containerd(Platform):
-    """The platform with the one entry that has a containerd."""
+    """The platform with the one entry that has a containerd, and with one function."""
 
     environment = ENVIRONMENT
+
+    def _write_files(self) -> None:
+        super()._write_files()
+        functions = yaml.safe_load((self.root / CONFIG / "functions.yml").read_text())
+        functions["functions"] = {WARM: functions["functions"][WARM]}
+        self.write(f"{CONFIG}/functions.yml", functions)
+        self.write(f"{CONFIG}/routing.yml", {"routes": []})
+
+    def write_matrix(self, **more: Any) -> None:
+        """Write the matrix; no image is built from fixtures."""
+        super().write_matrix(image_uri_overrides={}, image_runtime_overrides={}, **more)
 
 
 @pytest.fixture
@@ -56,7 +74,7 @@ def test_two_at_once_share_only_the_registry_and_a_killed_one_leaves_nothing(pla
     """Two instances are up at once; one is killed, its next run is green; both are gone afterwards."""
     platform.hold.touch()
     names = [f"{ENVIRONMENT}-{suffix}" for suffix in ("a", "b")]
-    runs = [platform.start("-n0", f"--esb-suffix={name[-1]}", "--esb-test-target", SMOKE) for name in names]
+    runs = [platform.start("-n0", f"--esb-suffix={name[-1]}", *TARGETS) for name in names]
     for name in names:
         eventually(platform.held_in(name).exists, f"{name} is held: {[run.output() for run in runs]}")
     projects = [f"{platform.name}-{name}" for name in names]
@@ -67,11 +85,11 @@ def test_two_at_once_share_only_the_registry_and_a_killed_one_leaves_nothing(pla
         label = f"com.esb.project={own}"
         assert set(labelled(label, "container")) == {f"{own}-{service}-1" for service in SERVICES}
         assert set(labelled(label, "volume")) == {f"{own}_{name}" for name in VOLUMES}
-        assert [line for line in ctr(own, "tasks", "ls")[1:] if f"{own}-lambda-" in line]
+        assert [line for line in ctr(own, "tasks", "ls")[1:] if f"{own}-{WARM}-" in line]
     os.kill(runs[0].pid, signal.SIGKILL)
     runs[0].wait()
     platform.hold.unlink()
-    again = platform.start("-n0", "--esb-suffix=a", "--esb-test-target", SMOKE)
+    again = platform.start("-n0", "--esb-suffix=a", *TARGETS)
     for run in (runs[1], again):
         result = run.wait()
         assert result.code == 0, result.output + result.log
@@ -89,7 +107,7 @@ def test_a_host_that_cannot_run_a_containerd_fails_at_once_and_is_told_what_is_m
     compose = yaml.safe_load((platform.root / path).read_text())
     compose["services"]["runtime-node"]["privileged"] = False
     platform.write(path, compose)
-    result = platform.run("-n0", "--esb-test-target", SMOKE)
+    result = platform.run("-n0", *TARGETS)
     assert result.code == 1, result.output
     assert f"Failed: {ENVIRONMENT} > compose" in result.output
     assert "runtime-node exited with status 3: this host cannot run containerd: " in result.summary
