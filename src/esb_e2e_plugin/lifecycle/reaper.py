@@ -19,8 +19,9 @@ from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.lifecycle import watchdog
+from esb_e2e_plugin.lifecycle.ending import end_for_owner
+from esb_e2e_plugin.lifecycle.holding import Holding
 from esb_e2e_plugin.lifecycle.run import Run
-from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.store import StateFile
 
@@ -125,9 +126,9 @@ def reap(scenarios: Sequence[Scenario], run: Run) -> None:
 
 def _end(scenario: Scenario, run: Run) -> None:
     try:
-        runner = EnvironmentRunner.take_over(scenario, run)
-        if runner is not None:
-            runner.end_for_owner()
+        holding = Holding.take_over(scenario, run)
+        if holding is not None:
+            end_for_owner(holding)
     except Exception as error:  # noqa: BLE001  nobody is there to be told: the log must hold it
         paths = environment_paths(scenario, run.root)
         state = StateFile(paths.state).read()

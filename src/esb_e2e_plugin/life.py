@@ -1,0 +1,242 @@
+"""The life of one environment in a run, in a thread of its own: taken, brought up, watched, ended."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, auto
+
+from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.errors import EsbError
+from esb_e2e_plugin.failure import CancelledError, Failure, StepError
+from esb_e2e_plugin.lifecycle import ending
+from esb_e2e_plugin.lifecycle.holding import Holding
+from esb_e2e_plugin.lifecycle.reaper import Reaper
+from esb_e2e_plugin.lifecycle.run import Run
+from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner
+from esb_e2e_plugin.planner import Scenario
+
+_WATCH_SECONDS = 0.1
+
+
+class Status(Enum):
+    """Where an environment is in this run."""
+
+    UNUSED = auto()
+    QUEUED = auto()
+    STARTING = auto()
+    READY = auto()
+    FAILED = auto()
+    GONE = auto()
+
+
+class Life:
+    """One environment of a run, from its first need to the end of its clean-up.
+
+    Attributes:
+        scenario: what runs.
+        status: where it is.
+        environment: what tests use, from when they may.
+        failure: the first cause of its own failure.
+        test_failure: the first failed test in it.
+        cleanup_failure: what went wrong at its removal.
+        tail: the last lines of its log, when it failed.
+        holding: the right to change it, while this run has it.
+        seconds: how long it took until tests could use it.
+        needed: whether a test waits for it.
+        disturbed_by: the test that may end and restart its services, until all are well again.
+        released: set when no test will use it any more.
+        calm: set when that test has ended.
+    """
+
+    def __init__(
+        self, scenario: Scenario, run: Run, reaper: Reaper, on_change: Callable[[Callable[[], None]], None]
+    ) -> None:
+        """Begin nothing yet.
+
+        Args:
+            scenario: what to run.
+            run: what all environments of the run share.
+            reaper: ends it when this process cannot.
+            on_change: called in its thread with each change of it, which it has to make.
+        """
+        self.scenario = scenario
+        self.status = Status.UNUSED
+        self.environment: Environment | None = None
+        self.failure: Failure | None = None
+        self.test_failure: Failure | None = None
+        self.cleanup_failure: Failure | None = None
+        self.tail: tuple[str, ...] = ()
+        self.holding: Holding | None = None
+        self.seconds = 0.0
+        self.needed = False
+        self.disturbed_by: str | None = None
+        self.released = threading.Event()
+        self.calm = threading.Event()
+        self._run = run
+        self._reaper = reaper
+        self._on_change = on_change
+        self._thread: threading.Thread | None = None
+        self._ended = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is there, or on its way."""
+        return self._thread is not None and not self._ended
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether its services may be away because of a test."""
+        return self.disturbed_by is not None and self.status is Status.READY
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its thread has ended, or never began."""
+        return self._thread is None or not self._thread.is_alive()
+
+    def begin(self) -> None:
+        """Bring it up, in a thread of its own."""
+        self.status = Status.STARTING
+        name = f"esb-{self.scenario.profile}"
+        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for the end of its thread."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _live(self) -> None:
+        try:
+            self._own()
+        finally:
+
+            def end() -> None:
+                self._ended = True
+
+            self._on_change(end)
+
+    def _own(self) -> None:
+        try:
+            if not self._run.settings.test_only:
+                self._reaper.start()
+            self.holding = holding = Holding.own(self.scenario, self._run)
+        except CancelledError:
+            self._change(Status.GONE)
+            return
+        except Exception as error:  # noqa: BLE001  whatever it is, it is this environment's failure
+            message, remedy = _message_and_remedy(error)
+            self._change(Status.FAILED, failure=Failure(self.scenario.name, "reset", message, remedy))
+            return
+        try:
+            self._use(EnvironmentRunner(holding))
+        except Exception as error:  # noqa: BLE001  not even a failure could be recorded: nobody may wait for ever
+            failure = Failure(self.scenario.name, holding.phase, _message_and_remedy(error)[0])
+            self._change(Status.FAILED, failure=failure)
+        self._end(holding)
+        self._change(Status.GONE)
+
+    def _use(self, runner: EnvironmentRunner) -> None:
+        started = time.monotonic()
+        try:
+            environment = runner.attach() if self._run.settings.test_only else runner.bring_up()
+            self.seconds = time.monotonic() - started
+            self._change(Status.READY, environment=environment)
+            recorded = False
+            while not self.released.is_set() or self.disturbed_by is not None:
+                self._watch(runner)
+                if self.test_failure is not None and not recorded:
+                    runner.record_failed_test(self.test_failure.cause)
+                    recorded = True
+            runner.look()  # tests may be over before anybody has told that a service ended
+            runner.finish(self.test_failure.cause if self.test_failure is not None else None)
+        except CancelledError as error:
+            runner.finish(error.message)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is this environment's failure
+            self._change(Status.FAILED, failure=runner.fail(error))
+
+    def _watch(self, runner: EnvironmentRunner) -> None:
+        """Look after the services for a moment; after a test that disturbs them, until all are well again."""
+        if (test := self.disturbed_by) is None:
+            try:
+                runner.watch(_WATCH_SECONDS)
+            except StepError:
+                if self.disturbed_by is None:  # else that test has begun meanwhile
+                    raise
+            return
+        while not self.calm.is_set() and not self.released.is_set():
+            runner.endure(_WATCH_SECONDS)
+        runner.settle(test)
+
+        def settled() -> None:
+            self.disturbed_by = None
+
+        self._on_change(settled)
+
+    def _end(self, holding: Holding) -> None:
+        settings, tail = self._run.settings, holding.journal.tail
+        try:
+            if self.failure or self.test_failure:
+                self.tail = tuple(tail(settings.log_lines))
+            if self.environment is not None and (
+                settings.keep or settings.build_only or settings.keep_failed
+            ):
+                self.released.wait()
+            if self._is_kept(holding):
+                ending.leave(holding)
+                return
+            self.cleanup_failure = ending.clean_up(holding)
+        except Exception as error:  # noqa: BLE001  a failed clean-up is reported, never a crash
+            cause = _message_and_remedy(error)[0]
+            self.cleanup_failure = Failure(self.scenario.name, "cleanup", cause, "the next run removes it")
+        if self.cleanup_failure is not None and not self.tail:
+            self.tail = tuple(tail(settings.log_lines))
+
+    def _is_kept(self, holding: Holding) -> bool:
+        settings = self._run.settings
+        if self.environment is not None and (settings.keep or settings.build_only):
+            return True
+        failed = self.failure is not None or self.test_failure is not None
+        return settings.keep_failed and failed and holding.environment is not None
+
+    def _change(
+        self, status: Status, *, environment: Environment | None = None, failure: Failure | None = None
+    ) -> None:
+        def change() -> None:
+            self.status = status
+            self.environment = environment or self.environment
+            self.failure = self.failure or failure
+
+        self._on_change(change)
+
+
+def left(lives: "list[Life]", timeout: float) -> dict[str, list[str]]:
+    """Return what there is of each environment, each thing with the command that removes it.
+
+    Args:
+        lives: the environments; those that nothing is held of are passed over.
+        timeout: seconds until giving up on an engine that does not answer.
+    """
+    found: dict[str, list[str]] = {}
+
+    def look(name: str, holding: Holding) -> None:
+        with suppress(Exception):  # an engine that does not answer must not keep the user waiting
+            found[name] = ending.left(holding)
+
+    threads = [
+        threading.Thread(target=look, args=(life.scenario.name, life.holding), daemon=True)
+        for life in lives
+        if life.alive and life.holding is not None
+    ]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + timeout
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return dict(found)
+
+
+def _message_and_remedy(error: Exception) -> tuple[str, str]:
+    if isinstance(error, EsbError):
+        return error.message, error.remedy or ""
+    return f"{type(error).__name__}: {error}", ""

@@ -1,0 +1,103 @@
+"""The end of an environment: it is removed, or left running where it is to be kept."""
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+from esb_e2e_plugin.failure import Failure, StepError
+from esb_e2e_plugin.lifecycle.cleanup import remove_files
+from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.holding import Holding
+from esb_e2e_plugin.settings import Settings
+from esb_e2e_plugin.store import EnvironmentState
+
+_CLEANUP_SECONDS = 30.0
+
+
+def clean_up(holding: Holding) -> Failure | None:
+    """Remove everything of an environment and give it back; return a failure if something is left.
+
+    An environment that was only attached to stays.
+    """
+    if holding.attached:
+        leave(holding)
+        return None
+    holding.begin("cleanup")
+    started = time.monotonic()
+    try:
+        holding.write("removing")
+        left = holding.driver.down(_CLEANUP_SECONDS) + remove_files(holding.paths)
+        holding.ledger.release(holding.key)
+        cause = f"still there: {', '.join(left)}" if left else None
+        holding.finish_phase(cause)
+        if cause is not None:
+            holding.journal.event("cleanup.left", things=left)
+            holding.journal.say(f"cleanup: FAILED: {cause}")
+            return Failure(holding.scenario.name, "cleanup", cause, "run the commands given")
+        holding.journal.say(f"removed in {time.monotonic() - started:.1f} s")
+        return None
+    finally:
+        holding.give_back()
+
+
+def leave(holding: Holding) -> None:
+    """Leave an environment running for a later run, and give it back."""
+    try:
+        if holding.environment is not None:
+            if not holding.attached:
+                holding.write("kept", cause=holding.failure)
+                holding.ledger.keep(holding.key)
+            holding.journal.say(f"left running: {holding.environment.urls.gateway}")
+            if not holding.attached:
+                _say_how_to_go_on(holding)
+        holding.driver.let_go()
+    finally:
+        holding.give_back()
+
+
+def end_for_owner(holding: Holding) -> None:
+    """End an environment as its owner, which is gone, would have: leave it, or remove it."""
+    holding.supervisor.skip_old_lines()
+    state = holding.state.read()
+    if state is not None and state.environment:
+        holding.journal.redact.add(state.environment["credentials"].values())
+        if state.status == "kept" or is_kept(holding.run.settings, state):
+            try:
+                holding.state.write(replace(state, status="kept"))
+                holding.ledger.keep(holding.key)
+                holding.driver.let_go()
+                holding.journal.say("its owner is gone: left running, as it is to be kept")
+            finally:
+                holding.give_back()
+            return
+    holding.journal.say("its owner is gone: the reaper removes it")
+    with suppress(StepError):  # what it could not remove, the clean-up names
+        holding.driver.reset(Deadline(_CLEANUP_SECONDS, holding.run.cancelled, "--esb-timeout-reset"))
+    clean_up(holding)
+
+
+def left(holding: Holding) -> list[str]:
+    """Return what there is of an environment now, each with the command that removes it."""
+    folders = [path for path in (holding.paths.state, holding.paths.config) if path is not None]
+    return [*holding.driver.left(), *(f"{path} (rm -rf {path})" for path in folders if path.exists())]
+
+
+def is_kept(settings: Settings, state: EnvironmentState) -> bool:
+    """Tell whether an environment is left running at the end.
+
+    Args:
+        settings: options.
+        state: how it was last.
+    """
+    if state.status == "ready" and (settings.keep or settings.build_only):
+        return True
+    return settings.keep_failed and state.status in ("ready", "failed") and state.cause is not None
+
+
+def _say_how_to_go_on(holding: Holding) -> None:
+    say, command = holding.journal.say, holding.command
+    if holding.phase == "test":
+        say(f"enter it: {command} --esb-test-only")
+    else:
+        say(f"left as it failed in {holding.phase}: what it wrote is in {holding.paths.logs}")
+    say(f"remove it: {command} (the next run starts anew and removes it at its end)")
