@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from esb_e2e_plugin.lifecycle.archive import archive_of
 from esb_e2e_plugin.lifecycle.engine import Engine
@@ -63,7 +64,7 @@ class Containers:
                     for mount in facts["Mounts"]
                     if mount["Type"] == "volume" and mount["RW"]
                 },
-                has_health=bool(facts["Config"].get("Healthcheck")),
+                has_health=_checks_health(facts["Config"]),
                 deploy_only=deploy_only(service),
             )
 
@@ -93,6 +94,11 @@ class Containers:
                 archive = archive_of(files, uid=uid, gid=gid, mode=mode)
                 self._engine.put(container.id, container.writable[volume], archive)
                 return
+
+
+def _checks_health(config: Mapping[str, Any]) -> bool:
+    # A check that was switched off (`healthcheck: {disable: true}`) is there as this word.
+    return ((config.get("Healthcheck") or {}).get("Test") or ["NONE"]) != ["NONE"]
 
 
 def files_below(folder: Path, prefix: str = "") -> dict[str, bytes | str]:
