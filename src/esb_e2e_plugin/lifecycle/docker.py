@@ -12,7 +12,7 @@ from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.environment import Environment, Paths
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import StepError
-from esb_e2e_plugin.lifecycle import compose_mistakes, compose_variables, service_images
+from esb_e2e_plugin.lifecycle import compose_mistakes, compose_variables, service_images, start_order
 from esb_e2e_plugin.lifecycle.compose import DEPLOY_PROFILE, Compose
 from esb_e2e_plugin.lifecycle.container_watch import ContainerWatch
 from esb_e2e_plugin.lifecycle.containers import Containers, files_below
@@ -23,7 +23,7 @@ from esb_e2e_plugin.lifecycle.fixture_images import fixture_images
 from esb_e2e_plugin.lifecycle.function_host import FunctionHost
 from esb_e2e_plugin.lifecycle.health import HealthCheck
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
-from esb_e2e_plugin.lifecycle.override import FrontDoor, network_owner, override
+from esb_e2e_plugin.lifecycle.override import FrontDoor, override
 from esb_e2e_plugin.lifecycle.refusals import port_taken, refused_to_create
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
@@ -311,18 +311,13 @@ class DockerDriver:
 
     def _start(self, model: Mapping[str, Any], compose: Compose, deadline: Deadline) -> None:
         long_running = self._containers.long_running()
-        ordered = any(
-            condition.get("condition") not in (None, "service_started")
-            for service in model["services"].values()
-            for condition in (service.get("depends_on") or {}).values()
-        )
+        services = model["services"]
         try:
-            if ordered:
+            if start_order.needs_compose(services):
                 compose.start_in_order(deadline)
             else:
-                guests = {name for name, service in model["services"].items() if network_owner(service)}
-                for wave in (False, True):  # who lends its network must run before its guests
-                    self._engine.start_all(c.id for c in long_running if (c.service in guests) is wave)
+                for wave in start_order.waves(services):
+                    self._engine.start_all(c.id for c in long_running if c.service in wave)
         except StepError as error:
             if (taken := port_taken(error)) is not None:
                 raise taken from error
