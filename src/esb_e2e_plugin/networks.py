@@ -15,6 +15,7 @@ SUBNET_PREFIX = 24
 
 _PAIR_PREFIX = SUBNET_PREFIX - 1
 _ROUTES = Path("/proc/net/route")
+_HALF = 1  # prefix of each of the two routes that a VPN puts before the default one
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class SubnetLedger:
         Raises:
             EsbError: No pair is left.
         """
-        taken = (*used, *host_routes())
+        # A network whose addresses are none of the engine's business is listed as one of all addresses.
+        taken = (*(network for network in used if network.prefixlen), *host_routes())
         first, last = int(pool.network_address), int(pool.broadcast_address)
         size = 2 ** (32 - _PAIR_PREFIX)
 
@@ -103,7 +105,7 @@ class SubnetLedger:
 
 
 def host_routes() -> list[IPv4Network]:
-    """Return the networks that this host has routes to, but for the default route (proc_net(5))."""
+    """Return the networks that this host has routes to, but for default routes (proc_net(5))."""
     try:
         lines = _ROUTES.read_text(encoding="ascii").splitlines()[1:]
     except OSError:
@@ -111,6 +113,7 @@ def host_routes() -> list[IPv4Network]:
     routes = []
     for fields in (line.split() for line in lines):
         address, mask = (IPv4Address(int(fields[column], 16).to_bytes(4, "little")) for column in (1, 7))
-        if int(mask):
-            routes.append(IPv4Network(f"{address}/{mask}", strict=False))
+        route = IPv4Network(f"{address}/{mask}", strict=False)
+        if route.prefixlen > _HALF:
+            routes.append(route)
     return routes

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from esb_e2e_plugin import networks
 from esb_e2e_plugin.errors import EsbError
 from esb_e2e_plugin.networks import SubnetLedger, host_routes
 
@@ -48,6 +49,23 @@ def test_an_exhausted_pool_is_an_error_that_says_what_to_do(tmp_path: Path) -> N
     """It names the environment and the pool."""
     with pytest.raises(EsbError, match=r"environment a in 10\.231\.0\.0/22.*subnet_pool"):
         SubnetLedger(tmp_path).lease("a", environment="a", pool=_POOL, used=[IPv4Network("10.0.0.0/8")])
+
+
+def test_an_engine_network_without_addresses_of_its_own_takes_none(tmp_path: Path) -> None:
+    """One whose addresses something else gives out is listed with all addresses, and overlaps nothing."""
+    used = [IPv4Network("0.0.0.0/0")]
+    pair = SubnetLedger(tmp_path).lease("a", environment="a", pool=_POOL, used=used)
+    assert pair.external.subnet_of(_POOL)
+
+
+def test_halves_of_the_default_route_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A VPN that takes all traffic by two routes leaves room for subnets; its own network stays taken."""
+    table = tmp_path / "route"
+    routes = ("00000000 00000080", "00000080 00000080", "0008E70A 00FFFFFF")
+    lines = [f"tun0 {route.split()[0]} 00000000 0003 0 0 0 {route.split()[1]} 0 0 0" for route in routes]
+    table.write_text("\n".join(["Iface Destination Gateway Flags", *lines, ""]), encoding="utf-8")
+    monkeypatch.setattr(networks, "_ROUTES", table)
+    assert host_routes() == [IPv4Network("10.231.8.0/24")]
 
 
 def test_routes_of_this_host_leave_the_default_route_out() -> None:
