@@ -78,6 +78,7 @@ class Life:
         self._on_change = on_change
         self._thread: threading.Thread | None = None
         self._ended = False
+        self._over = threading.Event()  # an interrupted join() takes a thread for dead (CPython gh-90882)
 
     @property
     def alive(self) -> bool:
@@ -92,29 +93,32 @@ class Life:
     @property
     def is_over(self) -> bool:
         """Whether its thread has ended, or never began."""
-        return self._thread is None or not self._thread.is_alive()
+        return self._thread is None or self._over.is_set()
 
     def begin(self) -> None:
         """Bring it up, in a thread of its own."""
         self.status = Status.STARTING
         name = f"esb-{self.scenario.profile}"
-        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._live, name=name, daemon=True)
+        thread.start()
+        self._thread = thread
 
     def wait(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for the end of its thread."""
         if self._thread is not None:
-            self._thread.join(timeout)
+            self._over.wait(timeout)
 
     def _live(self) -> None:
+        def end() -> None:
+            self._ended = True
+
         try:
             self._own()
         finally:
-
-            def end() -> None:
-                self._ended = True
-
-            self._on_change(end)
+            try:
+                self._on_change(end)
+            finally:
+                self._over.set()
 
     def _own(self) -> None:
         try:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,7 +14,50 @@ import pytest
 
 from esb_e2e_plugin.capacity import Bounds
 from esb_e2e_plugin.failure import EnvironmentFailedError
+from esb_e2e_plugin.life import Life
 from esb_e2e_plugin.owner import Owner
+
+
+@contextmanager
+def interrupted_while_waiting() -> Iterator[None]:
+    """Interrupt this thread as soon as it waits for another one."""
+    main = threading.main_thread().ident
+    assert main is not None
+    done = threading.Event()
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def send() -> None:
+        while not done.wait(0.01):
+            if sys._current_frames()[main].f_code.co_filename == threading.__file__:
+                signal.pthread_kill(main, signal.SIGUSR1)
+                return
+
+    earlier = signal.signal(signal.SIGUSR1, interrupt)
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    try:
+        yield
+    finally:
+        done.set()
+        sender.join()
+        signal.signal(signal.SIGUSR1, earlier)
+
+
+def test_an_interrupted_wait_does_not_take_an_environment_for_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the reaper would be dismissed, and the run end, in the middle of the clean-up."""
+    cleaned = threading.Event()
+    monkeypatch.setattr(Life, "_own", lambda _self: cleaned.wait(60))
+    made: Callable[[Callable[[], None]], None] = lambda change: change()  # noqa: E731
+    life = Life(cast("Any", SimpleNamespace(profile="p")), cast("Any", None), cast("Any", None), made)
+    life.begin()
+    with pytest.raises(KeyboardInterrupt), interrupted_while_waiting():
+        life.wait(60)
+    assert not life.is_over
+    cleaned.set()
+    life.wait(60)
+    assert life.is_over
 
 
 def test_what_is_asked_for_after_the_end_is_not_brought_up() -> None:
