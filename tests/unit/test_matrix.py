@@ -496,7 +496,7 @@ def test_env_files_are_read_as_people_write_them(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text(
         "\ufeff# comment\n\nA=1\nexport B = two words \nC='a # b'\nD=\"x=y\" # why\n"
-        "E=a#b # c\nF=\nG= # none\nA=2\n"
+        'E=a#b # c\nF=\nG= # none\nA=2\nH="x" # say "y"\nI="{"a":"b"}"\n'
     )
     assert read_env_file(path) == {
         "A": "2",
@@ -506,6 +506,8 @@ def test_env_files_are_read_as_people_write_them(tmp_path: Path) -> None:
         "E": "a#b",
         "F": "",
         "G": "",
+        "H": "x",
+        "I": '{"a":"b"}',
     }
 
 
