@@ -10,7 +10,7 @@ import select
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 MARK = "ESB_PROCESS_MARK"
@@ -91,7 +91,8 @@ def _kill(pids: Sequence[int], wanted: bytes, deadline: float) -> None:
             if descriptor is not None and _carries(pid, wanted)
         ]
         for descriptor in killed:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended since, as with one that was killed before it
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         for descriptor in killed:
             descriptors_ended([descriptor], deadline - time.monotonic())
 

@@ -137,3 +137,20 @@ def test_what_cannot_be_ended_in_time_is_named(
     assert process.poll() is None
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)
     assert end_marked(mark, 0.2) == [process.pid]
+
+
+def test_a_process_that_ends_by_itself_before_it_is_killed_is_no_obstacle(
+    start: Start, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As workers do that end with their agent, which is killed first."""
+    process = start(WAIT, mark=mark)
+    assert line(process) == "up"
+    send = signal.pidfd_send_signal
+
+    def send_too_late(descriptor: int, number: int) -> None:
+        process.kill()
+        process.wait(10)
+        send(descriptor, number)
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", send_too_late)
+    assert end_marked(mark, 10) == []
