@@ -1,7 +1,9 @@
 """The child processes of one environment: started in sessions of their own, watched, logged, ended."""
 
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -194,7 +196,7 @@ class Supervisor:
                 self._offsets[path] = path.stat().st_size
 
     def end_all(self, timeout: float) -> list[int]:
-        """Kill everything that carries the environment's mark.
+        """Kill what was started, and everything that carries the environment's mark.
 
         Args:
             timeout: seconds until giving up.
@@ -202,10 +204,17 @@ class Supervisor:
         Returns:
             The pids that are still there.
         """
+        deadline = time.monotonic() + timeout
+        for child in self._children.values():  # one that cleared its variables has no mark any more
+            with suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(child.descriptor, signal.SIGKILL)
         left = end_marked(self._mark, timeout)
         for name, child in list(self._children.items()):
-            if child.identity.pid not in left:
+            pid = child.identity.pid
+            if descriptors_ended([child.descriptor], deadline - time.monotonic()):
                 self._reap(name)
+            elif pid not in left:
+                left.append(pid)
         self.follow(to_the_end=True)
         return left
 
