@@ -15,7 +15,7 @@ from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.errors import MatrixError
 from esb_e2e_plugin.lifecycle import compose_mistakes, node_image, registry
-from esb_e2e_plugin.lifecycle.compose import config_command
+from esb_e2e_plugin.lifecycle.compose import config_command, is_missing
 from esb_e2e_plugin.lifecycle.docker_variables import for_no_engine
 from esb_e2e_plugin.lifecycle.service_images import IMAGE, IMAGE_VARIABLE, builds
 from esb_e2e_plugin.networks import SubnetPair
@@ -23,7 +23,6 @@ from esb_e2e_plugin.planner import Plan, Scenario
 from esb_e2e_plugin.ports import PortBlock
 
 _SECONDS = 20.0
-_NOT_COMPOSE = 125  # exit status of a docker command without Compose
 
 
 @dataclass(frozen=True)
@@ -128,8 +127,8 @@ class ComposePreflight:
         if status != 0:
             reading.errors.seek(0)
             said = reading.errors.read().decode(errors="replace")
-            if status == _NOT_COMPOSE or "is not a docker command" in said:
-                return None
+            if is_missing(status, said):
+                return None  # the environment fails by that
             return compose_mistakes.rejected(said, entry, reading.variables)
         reading.output.seek(0)
         model = json.load(reading.output)

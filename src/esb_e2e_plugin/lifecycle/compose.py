@@ -14,11 +14,17 @@ DEPLOY_PROFILE = "deploy"
 PROFILES_VARIABLE = "COMPOSE_PROFILES"
 
 _LAST_LINES = 20
+_NO_COMPOSE_STATUS = 125
 
 
 def config_command(project: str, files: Sequence[Path]) -> list[str]:
     """Return the command that writes a project's compose files as one JSON document."""
     return [*_base(project), *_named(files), "--profile", "*", "config", "--format", "json"]
+
+
+def is_missing(status: int, said: str) -> bool:
+    """Return whether a docker command has ended so because it has no Compose."""
+    return status == _NO_COMPOSE_STATUS or "is not a docker command" in said
 
 
 def _base(project: str) -> list[str]:
@@ -75,7 +81,10 @@ class Compose:
         except subprocess.TimeoutExpired:
             raise StepError("docker compose config did not answer in time") from None
         if done.returncode != 0:
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            said = done.stderr.decode(errors="replace").strip()
+            if is_missing(done.returncode, said):
+                raise StepError("docker has no Compose (docker compose)", remedy="make engine installs it")
+            lines = said.splitlines()
             raise StepError(
                 f"the compose file is wrong: {lines[-1] if lines else 'no reason given'}",
                 service="compose",
