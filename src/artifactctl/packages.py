@@ -15,6 +15,7 @@ SECONDS: Final = 600.0
 
 _LIMIT_BYTES = 4 * 1024 * 1024
 _OLDEST_GLIBC = 17
+_NO_PIP = "No module named pip"
 
 
 def site_packages(requirements: Path, interpreter: Interpreter, commands: Commands, cache: HostCache) -> Path:
@@ -35,6 +36,8 @@ def site_packages(requirements: Path, interpreter: Interpreter, commands: Comman
     def fetch(folder: Path) -> None:
         done = commands.run(_pip(requirements, interpreter, folder), limit=SECONDS)
         remedy = "check that pip reaches its package index and that the pins have wheels"
+        if any(_NO_PIP in line for line in done.tail):
+            remedy = f"install it: {sys.executable} -m ensurepip"
         checked(done, f"the packages of {requirements} cannot be fetched", remedy)
         # Scripts start with the path of this host's interpreter.
         shutil.rmtree(folder / "bin", ignore_errors=True)

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import os
+import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -71,6 +73,18 @@ def test_packages_that_do_not_fit_are_told_and_leave_nothing(requirements: Path,
     ):
         site_packages(requirements, older, commands, HostCache(commands.environ))
     assert list((tmp_path / "cache/artifactctl/packages").iterdir()) == []
+
+
+def test_an_environment_without_pip_is_told_with_how_to_get_it(
+    requirements: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not every tool that makes virtual environments puts pip into them."""
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = str(tmp_path / "venv/bin/python")
+    monkeypatch.setattr(sys, "executable", python)
+    commands = _commands(tmp_path, [])
+    with pytest.raises(CommandError, match=f"No module named pip.*; install it: {python} -m ensurepip"):
+        site_packages(requirements, _OTHER, commands, HostCache(commands.environ))
 
 
 def test_a_cache_that_cannot_be_used_is_told(requirements: Path, tmp_path: Path) -> None:
