@@ -22,8 +22,10 @@ PROJECT_LABEL = "com.esb.project"
 
 _API_SECONDS = 60
 _PARALLEL = 8
-_ROUNDS = 5
+_ROUNDS = 6
+_PAUSE_SECONDS = 0.2
 _SETTLE_POLL_SECONDS = 0.05
+_NOT_NOW = (403, 409)  # a network with containers in it; a container or volume that is being removed or used
 _LOG_ERRORS = (OSError, DockerException, requests.RequestException, urllib3.exceptions.HTTPError)
 
 
@@ -89,7 +91,9 @@ class Engine:
             What is left, each with the command that removes it.
         """
         with engine_errors("removing what the environment has left"), ThreadPoolExecutor(_PARALLEL) as pool:
-            for _ in range(_ROUNDS):
+            for number in range(_ROUNDS):
+                # What somebody else removes at the same moment, such as an agent at its end, takes a while.
+                time.sleep(_PAUSE_SECONDS * max(0, number - 1))
                 if not self._remove_once(project, pool) and self._stays_empty(project, settle):
                     return []
             return self.left(project)
@@ -224,5 +228,5 @@ def _ignoring_absence(act: Callable[[], None]) -> None:
     except NotFound:
         return
     except APIError as error:
-        if error.status_code != 409:
+        if error.status_code not in _NOT_NOW:
             raise
