@@ -128,13 +128,13 @@ class Life:
         except CancelledError:
             self._change(Status.GONE)
             return
-        except Exception as error:  # noqa: BLE001  whatever it is, it is this environment's failure
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is this environment's failure
             message, remedy = _message_and_remedy(error)
             self._change(Status.FAILED, failure=Failure(self.scenario.name, "reset", message, remedy))
             return
         try:
             self._use(EnvironmentRunner(holding))
-        except Exception as error:  # noqa: BLE001  not even a failure could be recorded: nobody may wait for ever
+        except BaseException as error:  # noqa: BLE001  not even a failure could be recorded: nobody may wait for ever
             failure = Failure(self.scenario.name, holding.phase, _message_and_remedy(error)[0])
             self._change(Status.FAILED, failure=failure)
         self._end(holding)
@@ -156,7 +156,7 @@ class Life:
             runner.finish(self.test_failure.cause if self.test_failure is not None else None)
         except CancelledError as error:
             runner.finish(error.message)
-        except Exception as error:  # noqa: BLE001  whatever it is, it is this environment's failure
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is this environment's failure
             self._change(Status.FAILED, failure=runner.fail(error))
 
     def _watch(self, runner: EnvironmentRunner) -> None:
@@ -190,7 +190,7 @@ class Life:
                 ending.leave(holding)
                 return
             self.cleanup_failure = ending.clean_up(holding)
-        except Exception as error:  # noqa: BLE001  a failed clean-up is reported, never a crash
+        except BaseException as error:  # noqa: BLE001  a failed clean-up is reported, never a crash
             cause = _message_and_remedy(error)[0]
             self.cleanup_failure = Failure(self.scenario.name, "cleanup", cause, "the next run removes it")
         if self.cleanup_failure is not None and not self.tail:
@@ -240,7 +240,7 @@ def left(lives: "list[Life]", timeout: float) -> dict[str, list[str]]:
     return dict(found)
 
 
-def _message_and_remedy(error: Exception) -> tuple[str, str]:
+def _message_and_remedy(error: BaseException) -> tuple[str, str]:
     if isinstance(error, EsbError):
         return error.message, error.remedy or ""
     return f"{type(error).__name__}: {error}", ""

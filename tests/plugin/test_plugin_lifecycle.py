@@ -359,6 +359,27 @@ def test_a_failing_deploy_hook_fails_the_deploy_phase_for_every_test_at_once(sho
     shop.assert_removed("one-local")
 
 
+@pytest.mark.parametrize(
+    ("hook", "cause"),
+    [
+        ("deploy(environment, log)", "a pytest_esb_deploy hook failed: Failed: no seed data"),
+        ("environment_ready(environment)", "Failed: no seed data"),
+    ],
+)
+def test_a_hook_that_ends_like_a_test_fails_its_environment(shop: Project, hook: str, cause: str) -> None:
+    """`pytest.fail` and `sys.exit` are no `Exception`: nobody must wait for ever, and nothing may stay."""
+    shop.write(
+        "conftest.py",
+        f"import pytest\n\ndef pytest_esb_{hook}:\n    pytest.fail('no seed data')\n\n"
+        "def pytest_esb_environment_failed(environment, failure):\n    raise SystemExit(3)\n",
+    )
+    result = shop.run("-n", "0", "--esb-profile", "one-local")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    assert f"cause:     {cause}" in failure_block(result, "one-local > deploy")
+    shop.assert_removed("one-local")
+
+
 def test_a_debugger_has_all_the_time_in_the_world(shop: Project) -> None:
     """With --pdb no deadline runs: an environment comes up that has no time at all to do so."""
     result = shop.run("-n", "0", "--esb-profile", "one-local", "--esb-timeout-compose=0.001", "--pdb")

@@ -112,7 +112,7 @@ class EnvironmentRunner:
         """Record that tests are over, and the cause where they were cut short or one has failed."""
         self._holding.finish_phase(cause)
 
-    def fail(self, error: Exception) -> Failure:
+    def fail(self, error: BaseException) -> Failure:
         """Record that the environment failed because of `error`, tell the project, and return the failure."""
         holding, redact = self._holding, self._journal.redact
         service, lines = (error.service, error.lines) if isinstance(error, StepError) else (None, ())
@@ -126,7 +126,7 @@ class EnvironmentRunner:
             holding.write("failed", cause=cause)
         try:
             self._run.hooks.failed(failure.environment, failure)
-        except Exception as hook_error:  # noqa: BLE001  a hook must not hide the cause
+        except BaseException as hook_error:  # noqa: BLE001  a hook must not hide the cause
             self._journal.say(f"a pytest_esb_environment_failed hook failed: {hook_error!r}")
         return failure
 
@@ -162,11 +162,11 @@ class EnvironmentRunner:
             deploy(artifacts, context, self._driver, self._holding.supervisor, self._journal, deadline)
         try:
             self._run.hooks.deploy(environment, lambda text: self._journal.line("pytest_esb_deploy", text))
-        except Exception as error:
+        except BaseException as error:  # pytest.fail, pytest.skip and sys.exit raise no Exception
             raise StepError(f"a pytest_esb_deploy hook failed: {type(error).__name__}: {error}") from error
 
 
-def _cause_and_remedy(error: Exception) -> tuple[str, str]:
+def _cause_and_remedy(error: BaseException) -> tuple[str, str]:
     if isinstance(error, EsbError):
         return error.message, error.remedy or ""
     if isinstance(error, ArtifactError):
