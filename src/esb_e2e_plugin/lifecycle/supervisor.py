@@ -170,6 +170,9 @@ class Supervisor:
         Raises:
             StepError: it failed, or a service ended meanwhile; names the one and carries its last lines.
         """
+        log = self.log_of(command.name)
+        log.unlink(missing_ok=True)  # what an earlier attempt said is no reason why this one fails
+        self._offsets.pop(log, None)
         self.start(command)
         while True:
             for ended in self.poll(POLL_SECONDS):
