@@ -27,6 +27,23 @@ if "esb_e2e_plugin.lifecycle.reaper" in sys.orig_argv:
     ProcessDriver.reset = hold_and_reset
 """
 
+HALF_RESET = """
+import os
+import time
+from pathlib import Path
+from esb_e2e_plugin.lifecycle.process import ProcessDriver
+from esb_e2e_plugin.processes import marked
+
+def half_reset(self, deadline):
+    os.kill(next(marked(self._mark)), 9)
+    Path("held").touch()
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        time.sleep(0.02)
+
+ProcessDriver.reset = half_reset
+"""
+
 FAILING = """
 import time
 from pathlib import Path
@@ -110,6 +127,18 @@ def test_an_environment_to_be_kept_outlives_its_killed_run(project: Project) -> 
     check_kept(project)
     project.hold.unlink()
     check_usable(project)
+
+
+def test_a_kept_environment_that_a_killed_run_was_removing_does_not_stay(project: Project) -> None:
+    """Half of it is of no use to anybody, and nobody would ever remove it."""
+    kept = project.run("-n0", "--esb-build-only")
+    assert kept.code == 0, kept.output
+    check_kept(project)
+    project.write("conftest.py", HALF_RESET)
+    run = project.start("-n0", "--esb-keep")
+    run.reach("test")
+    kill_and_wait_for_the_reaper(project, run)
+    project.check_nothing_left()
 
 
 @pytest.mark.parametrize("end", ["by itself", "interrupted", "killed"])

@@ -61,7 +61,9 @@ def end_for_owner(holding: Holding) -> None:
     state = holding.state.read()
     if state is not None and state.environment:
         holding.journal.redact.add(state.environment["credentials"].values())
-        if state.status == "kept" or is_kept(holding.run.settings, state):
+        # What this run has touched is its own: only something kept can be another run's, and stays.
+        is_ours = state.run_id == holding.run.run_id
+        if state.status == "kept" or (is_ours and is_kept(holding.run.settings, state)):
             try:
                 holding.state.write(replace(state, status="kept"))
                 holding.ledger.keep(holding.key)

@@ -142,6 +142,7 @@ class EnvironmentRunner:
         return environment
 
     def _reset(self, deadline: Deadline) -> None:
+        self._holding.write("removing")  # what was kept is so no more: a reaper must not leave half of it
         self._driver.reset(deadline)
         left = remove_files(self._holding.paths)
         if left:
