@@ -11,13 +11,15 @@ from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle import node_image
 from esb_e2e_plugin.lifecycle.engine import Engine
-from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
+from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
 from esb_e2e_plugin.lifecycle.registry import Registry
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.networks import SubnetLedger
 from esb_e2e_plugin.planner import Scenario
 
 NODE: Final = "runtime-node"
+
+_ASKED_AGAIN = 4
 
 
 class FunctionHost(Protocol):
@@ -87,7 +89,14 @@ class EngineFunctions:
 
     def check(self, context: RunContext) -> None:
         """Raise unless the agent is at the environment's own engine."""
-        told = _engine_of_agent(context)
+        answer = _ask_agent(context)
+        if not answer.ok:
+            raise StepError(
+                "the agent does not say which engine it uses: "
+                f"{context.urls.agent_metrics}/health: {answer.detail}",
+                service="agent",
+            )
+        told = _engine_of(answer)
         if told != self._engine.id:
             raise StepError(
                 f"the agent starts workers on engine {told}, the environment runs on {self._engine.id}",
@@ -162,7 +171,7 @@ class ContainerdFunctions:
 
     def check(self, context: RunContext) -> None:
         """Raise where the agent starts functions on the environment's engine, beside its services."""
-        if _engine_of_agent(context) == self._engine.id:
+        if _engine_of(_ask_agent(context)) == self._engine.id:
             raise StepError(
                 "the agent starts workers on the engine, the environment is one of mode containerd",
                 remedy="set AGENT_RUNTIME to containerd for the agent in the compose file",
@@ -197,5 +206,15 @@ class ContainerdFunctions:
         return pair.external.supernet()
 
 
-def _engine_of_agent(context: RunContext) -> str | None:
-    return (probe(HealthCheck(f"{context.urls.agent_metrics}/health")).body or {}).get("engine")
+def _ask_agent(context: RunContext) -> Health:
+    check = HealthCheck(f"{context.urls.agent_metrics}/health")
+    answer = probe(check)
+    for _ in range(_ASKED_AGAIN):
+        if answer.ok:
+            break
+        answer = probe(check)  # it is healthy; on a busy machine an answer may take too long
+    return answer
+
+
+def _engine_of(answer: Health) -> str | None:
+    return (answer.body or {}).get("engine")
