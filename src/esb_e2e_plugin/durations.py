@@ -79,8 +79,9 @@ class Durations:
             self._profile_of[nodeid] = profile
 
     def brought_up(self, profile: str, seconds: float) -> None:
-        """Record how long an environment took until tests could use it."""
-        self._bring_up[profile] = round(seconds, 3)
+        """Record how long an environment took until tests could use it; 0 where the run ended before."""
+        if seconds:
+            self._bring_up[profile] = round(seconds, 3)
 
     def to_data(self) -> dict[str, Any]:
         """Return what to remember."""

@@ -70,3 +70,14 @@ def test_a_cache_that_somebody_else_wrote_is_forgotten(data: object) -> None:
     durations.remember(data)
     assert durations.seconds(["t"]) == Durations().seconds(["t"])
     assert durations.cost("one", 1.0, 1) == Durations().cost("one", 1.0, 1)
+
+
+def test_an_environment_that_an_early_end_has_cut_short_is_not_taken_for_a_quick_one() -> None:
+    """What earlier runs took, or else the matrix' first guess, stays the best that is known."""
+    durations = Durations()
+    durations.brought_up("new", 0.0)
+    assert durations.cost("new", 2.0, 1) == Durations().cost("new", 2.0, 1)
+    durations.brought_up("known", 30.0)
+    before = durations.cost("known", 1.0, 1)
+    durations.brought_up("known", 0.0)
+    assert durations.cost("known", 1.0, 1) == before
