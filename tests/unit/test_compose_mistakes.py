@@ -113,6 +113,19 @@ def test_a_bind_mount_is_a_mistake_for_a_remote_engine_only(entry: Entry) -> Non
     assert not compose_mistakes.has_bind_mounts(found, entry)
 
 
+@pytest.mark.parametrize("part", ["configs", "secrets"])
+def test_a_file_that_is_mounted_as_config_or_secret_is_a_bind_mount(entry: Entry, part: str) -> None:
+    """A remote engine does not see it either; what has its content from elsewhere needs no file."""
+    found = model(web={part: [{"source": "inner", "target": "/inner"}]})
+    found[part] = {"inner": {"name": "shop_inner", "environment": "LEVEL"}}
+    assert compose_mistakes.mistake(found, entry, remote=True) is None
+    found[part]["inner"] = {"name": "shop_inner", "file": "/here/inner"}
+    assert compose_mistakes.has_bind_mounts(found, entry)
+    assert f"services.web.{part}: /here/inner is on this machine" in str(
+        compose_mistakes.mistake(found, entry, remote=True)
+    )
+
+
 @pytest.mark.parametrize(
     ("said", "line", "shown"),
     [

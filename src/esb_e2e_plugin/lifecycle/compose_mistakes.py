@@ -4,7 +4,7 @@ Pure but for the lines, which are looked up in the files once a mistake is known
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +50,13 @@ def mistake(model: Mapping[str, Any], entry: Entry, *, remote: bool) -> MatrixEr
     return (
         _container_name(services, entry)
         or _front_door(services, entry)
-        or (_bind_mount(services, entry) if remote else None)
+        or (_bind_mount(model, entry) if remote else None)
     )
 
 
 def has_bind_mounts(model: Mapping[str, Any], entry: Entry) -> bool:
     """Return whether a service mounts anything of its engine's host but the engine's socket."""
-    return next(_binds(model.get("services") or {}, entry), None) is not None
+    return next(_binds(model, entry), None) is not None
 
 
 def rejected(text: str, entry: Entry, variables: Collection[str]) -> MatrixError:
@@ -155,27 +155,30 @@ def _holds(ports: str, port: int) -> bool:
     return int(first) <= port <= int(last or first)
 
 
-def _bind_mount(services: Mapping[str, Any], entry: Entry) -> MatrixError | None:
-    found = next(_binds(services, entry), None)
+def _bind_mount(model: Mapping[str, Any], entry: Entry) -> MatrixError | None:
+    found = next(_binds(model, entry), None)
     if found is None:
         return None
-    name, source = found
+    name, key, source = found
     return _at(
         entry,
-        ("services", name, "volumes"),
-        f"{source} is a folder of this machine, which the engine of this environment does not see",
+        ("services", name, key),
+        f"{source} is on this machine, which the engine of this environment does not see",
         expected=f"named volumes, or {entry.engine_socket} of the engine's own host",
         remedy="put the files into a volume or an image, or run on an engine of this machine",
     )
 
 
-def _binds(services: Mapping[str, Any], entry: Entry) -> Any:
-    return (
-        (name, volume["source"])
-        for name, service in services.items()
-        for volume in service.get("volumes") or ()
-        if volume["type"] == "bind" and volume["source"] != entry.engine_socket
-    )
+def _binds(model: Mapping[str, Any], entry: Entry) -> Iterator[tuple[str, str, str]]:
+    """Yield what is mounted from the engine's host: service, key, and path."""
+    for name, service in (model.get("services") or {}).items():
+        for volume in service.get("volumes") or ():
+            if volume["type"] == "bind" and volume["source"] != entry.engine_socket:
+                yield name, "volumes", volume["source"]
+        for part in ("configs", "secrets"):  # Compose mounts the file of each
+            for used in service.get(part) or ():
+                if path := ((model.get(part) or {}).get(used["source"]) or {}).get("file"):
+                    yield name, part, path
 
 
 def _at(entry: Entry, keys: Sequence[str], problem: str, *, expected: str, remedy: str) -> MatrixError:
