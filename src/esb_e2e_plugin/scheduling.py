@@ -149,7 +149,8 @@ class EnvironmentScheduling:
         crashed = self._dispatcher.remove_worker(node)
         if lost is not None:
             self._calm(lost)
-        self._hand_out()
+        # Its environment is still to be told of the crash, and needed where a plugin runs the test again.
+        self._hand_out(release=crashed is None)
         return self._collection[crashed] if crashed is not None else None
 
     def test_started(self, nodeid: str) -> None:
@@ -171,7 +172,7 @@ class EnvironmentScheduling:
         elif report.when == "setup":  # once more, where a plugin runs a failed test again
             self._dispatcher.begin(node)
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, *, release: bool = True) -> None:
         dispatcher = self._dispatcher
         if dispatcher is None:
             return
@@ -190,7 +191,8 @@ class EnvironmentScheduling:
             node = cast("WorkerController", worker)
             if node not in self._resting and self._send(node, len(self._collection) + 1):
                 self._resting.add(node)
-        self._release()
+        if release:
+            self._release()
 
     def _show(self) -> None:
         """Say once how much there is to do, as xdist does when all workers have collected."""

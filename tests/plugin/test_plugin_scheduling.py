@@ -126,6 +126,46 @@ def test_a_worker_that_dies_after_its_tests_last_report_crashed_in_none(
     assert sorted(alive.got) == [0, 2, 3, 4, 5]
 
 
+class One(Plain):
+    """One environment with one test that is left to run."""
+
+    def __init__(self) -> None:
+        self.released: list[str] = []
+
+    def work_of(self, _node: object, ids: Sequence[str]) -> Work:
+        """Return the first test."""
+        return Work(("one",), [0] * len(ids), [[0]], frozenset(), [0.1] * len(ids))
+
+    def release(self, profile: str) -> None:
+        """Note the end."""
+        self.released.append(profile)
+
+
+def test_an_environment_outlives_the_crash_of_its_last_test_until_that_is_told(
+    pytester: pytest.Pytester, workers: tuple[Any, Any]
+) -> None:
+    """By the crash it is one to be kept; and a plugin may have the test run again."""
+    pytest.importorskip("xdist")
+    from esb_e2e_plugin.scheduling import EnvironmentScheduling
+
+    environments, (first, second) = One(), workers
+    schedule = EnvironmentScheduling(pytester.parseconfig("-p", "no:esb_e2e"), environments)
+    for worker, crash in ((first, True), (second, False)):
+        schedule.add_node(worker)
+        schedule.add_node_collection(worker, IDS)
+        schedule.schedule()
+        schedule.test_started(IDS[0])
+        if crash:
+            assert schedule.remove_node(worker) == IDS[0]
+            assert environments.released == []
+            schedule.mark_test_pending(IDS[0])
+    assert second.got == [0]
+    assert schedule.remove_node(second) == IDS[0]
+    assert environments.released == []
+    schedule.schedule()
+    assert environments.released == ["one"]
+
+
 CRASHES = """
 import os, signal, pytest
 
