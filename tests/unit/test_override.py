@@ -43,6 +43,15 @@ def render(
     return document
 
 
+def test_an_image_does_not_make_containers_look_like_those_of_the_environment() -> None:
+    """A container that somebody starts from it by hand has its labels; no clean-up may find it by them."""
+    document = render({"services": {"web": {"build": {"context": "."}}}})
+    assert document["services"]["web"]["build"]["labels"] == {
+        "com.esb.managed": "true",
+        "com.esb.project": "shop",
+    }
+
+
 def test_everything_carries_the_labels_of_the_environment() -> None:
     """Clean-up selects by label: no container, network or volume may be without."""
     document = render(

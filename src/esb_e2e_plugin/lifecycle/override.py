@@ -104,7 +104,13 @@ def _mounts(service: Mapping[str, Any], engine_socket: str | None) -> dict[str, 
 
 
 def _build_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in labels.items() if not name.endswith((".env", ".run"))}
+    # A container that somebody starts by hand has the labels of its image: it must not look like ours.
+    environment = "".join(value for name, value in labels.items() if name.endswith(".env")).lower()
+    return {
+        name: value.removesuffix(f"-{environment}")
+        for name, value in labels.items()
+        if not name.endswith((".env", ".run"))
+    }
 
 
 def _networks(
