@@ -53,6 +53,24 @@ def serve() -> Iterator[Serve]:
         yield serve
 
 
+def test_a_query_is_part_of_what_is_asked() -> None:
+    """A front door may tell by it how much of its health is wanted."""
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                asked.append(connection.recv(4096).partition(b"\r\n")[0])
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert probe(HealthCheck(f"http://127.0.0.1:{server.getsockname()[1]}/health?ready=1")).ok
+        thread.join()
+    assert asked == [b"GET /health?ready=1 HTTP/1.1"]
+
+
 def test_an_answer_with_200_is_well_and_its_object_is_read(serve: Serve) -> None:
     """The body is there where it is a JSON object; anything else is well too, without a body."""
     port = serve(200, b'{"run_id": "r"}')

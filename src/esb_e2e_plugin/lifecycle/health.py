@@ -54,7 +54,7 @@ def probe(check: HealthCheck) -> Health:
             return Health(ok=False, detail=f"nothing that {check.ca} verifies: {error.strerror}")
         connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
     try:
-        connection.request("GET", parts.path or "/")
+        connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
         response = connection.getresponse()
         payload = response.read()
     except ssl.SSLError as error:
