@@ -40,7 +40,7 @@ class Inputs:
         Raises:
             ArtifactError: a file is not any more what it was.
         """
-        target.mkdir()
+        _make_folder(target)
         for name, entry in self.entries:
             source, copy = self.folder / name, target / name
             try:
@@ -100,9 +100,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _make_folder(path: Path) -> None:
+    path.mkdir()
+    path.chmod(0o755)  # whatever the umask: who runs in the image is not root
+
+
 def _copy(source: Path, copy: Path, entry: str) -> None:
     if entry == "d":
-        copy.mkdir()
+        _make_folder(copy)
     elif entry.startswith("l "):
         copy.symlink_to(entry[2:])
     else:
