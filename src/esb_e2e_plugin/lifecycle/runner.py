@@ -118,6 +118,7 @@ class EnvironmentRunner:
         service, lines = (error.service, error.lines) if isinstance(error, StepError) else (None, ())
         cause, remedy = _cause_and_remedy(error)
         cause = " ".join(redact(cause).split())
+        lines = tuple(map(redact, lines))
         failure = Failure(holding.scenario.name, holding.phase, cause, redact(remedy), service, lines)
         self._driver.diagnose()
         holding.finish_phase(cause)
