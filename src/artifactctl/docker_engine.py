@@ -12,6 +12,7 @@ from artifactctl.commands import CommandError, Commands, Completed, checked
 DIGEST_LABEL: Final = "com.esb.digest"
 
 _NO_ENGINE = ("Cannot connect to the Docker daemon", "error during connect", "permission denied while trying")
+_INSTALL = "install Docker with buildx (on Debian: make engine)"
 _FIELDS = "{{json .Id}} {{json .RepoTags}} {{json .RepoDigests}} {{json .Config.Labels}}"
 _PROBE = (
     "import json,platform,sys;"
@@ -110,7 +111,8 @@ class DockerEngine:
         # A builder chosen by `docker buildx use` keeps its results to itself.
         extra = {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": self._own_builder()}
         done = self._docker(*argv, str(context), extra=extra, label=label)
-        checked(done, "the build failed", "correct its Dockerfile")
+        no_builder = any("buildx component is missing" in line for line in done.tail)
+        checked(done, "the build failed", _INSTALL if no_builder else "correct its Dockerfile")
 
     def tag(self, source: str, reference: str) -> None:
         """Give the image `source` (name or id) one more name."""
@@ -186,7 +188,7 @@ class DockerEngine:
             )
         except CommandError as error:
             if "not installed" in error.rule:
-                error.remedy = "install Docker with buildx (on Debian: make engine)"
+                error.remedy = _INSTALL
             raise
         if done.code != 0 and any(sign in line for line in done.tail for sign in _NO_ENGINE):
             checked(done, "the Docker engine does not answer", _answer_remedy())
