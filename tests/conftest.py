@@ -4,6 +4,7 @@ Tests marked with a tool that does not answer are deselected and counted; with `
 """
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -28,6 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
             "markers", f"{name}: needs `{' '.join(command)}` to answer; deselected where it does not"
         )
     config.stash[_DESELECTED] = {}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell lets what it starts in the background ignore Ctrl-C, and so would every run under test.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
