@@ -45,7 +45,7 @@ print(urllib.request.urlopen(request).read().decode())
 @pytest.fixture(scope="module")
 def prepared() -> images.PrepareResult:
     """The images of the committed artifacts; they stay, as those of a run do."""
-    environ = {**os.environ, "XDG_CACHE_HOME": str(ROOT / ".cache")}
+    environ = {**os.environ, "XDG_CACHE_HOME": str(ROOT / ".cache"), "ESB_IMAGE_TAG": "latest"}
     return images.prepare(_MANIFEST, fixtures=_FIXTURES, environ=environ)
 
 
@@ -116,7 +116,7 @@ def test_the_handler_that_the_runtime_asks_for_wins() -> None:
 
 def test_a_second_run_finds_every_image(prepared: images.PrepareResult) -> None:
     """Bases, functions and fixture are there with the right content."""
-    environ = {**os.environ, "XDG_CACHE_HOME": str(ROOT / ".cache")}
+    environ = {**os.environ, "XDG_CACHE_HOME": str(ROOT / ".cache"), "ESB_IMAGE_TAG": "latest"}
     again = images.prepare(_MANIFEST, fixtures=_FIXTURES, environ=environ)
     assert [image.reference for image in again.images] == [image.reference for image in prepared.images]
     assert again.count(images.PRESENT) == len(again.images)
