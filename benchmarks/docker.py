@@ -19,6 +19,8 @@ from benchmarks.measuring import ROOT, Row, own_host, project, pytest, table
 RUNS = 5
 RESETS = 3
 SUITE = "e2e/scenarios/smoke"
+TESTS = ("-k", "not crosses_languages")
+"""All but those that read the services' logs, which only the plugin collects."""
 SERVICES = ("services/images", "services/esb_services")
 PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
@@ -66,7 +68,7 @@ def _comparisons(taken: Mapping[str, list[float]]) -> Iterator[Row]:
 
 
 def _plugin(copy: Path, *options: str) -> float:
-    arguments = ["--esb-profile", PROFILE, "--esb-test-target", SUITE, *options]
+    arguments = ["--esb-profile", PROFILE, "--esb-test-target", SUITE, *TESTS, *options]
     return pytest(arguments, copy, own_host(copy)).wall
 
 
@@ -121,7 +123,7 @@ def _scenarios(stack: Stack, driver: str) -> None:
         (plain / "conftest.py").write_text("".join(f"from {name} import *\n" for name in fixtures))
         (plain / "pyproject.toml").write_text("")
     variables = {**stack.variables, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
-    pytest([f"scenarios/{Path(SUITE).name}"], plain, variables, python=PYTHON)
+    pytest([f"scenarios/{Path(SUITE).name}", *TESTS], plain, variables, python=PYTHON)
 
 
 def prepare(copy: Path) -> None:
