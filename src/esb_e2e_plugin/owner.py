@@ -30,6 +30,7 @@ class Outcome:
         cleanup: what went wrong at its removal, or None.
         tail: the last lines of its log, when it failed.
         seconds: how long it took until tests could use it.
+        cut_short: whether the run gave up before tests could use it.
     """
 
     profile: str
@@ -37,11 +38,12 @@ class Outcome:
     cleanup: Failure | None
     tail: tuple[str, ...]
     seconds: float
+    cut_short: bool = False
 
     @property
     def ok(self) -> bool:
         """Whether everything in it went well."""
-        return self.failure is None and self.cleanup is None
+        return self.failure is None and self.cleanup is None and not self.cut_short
 
 
 class Owner:
@@ -226,7 +228,12 @@ class Owner:
         """Return how each environment that was needed did."""
         return {
             life.scenario.name: Outcome(
-                profile, life.failure or life.test_failure, life.cleanup_failure, life.tail, life.seconds
+                profile,
+                life.failure or life.test_failure,
+                life.cleanup_failure,
+                life.tail,
+                life.seconds,
+                cut_short=life.environment is None and life.failure is None,
             )
             for profile, life in self._lives.items()
             if life.status not in (Status.UNUSED, Status.QUEUED)

@@ -1,7 +1,8 @@
 """The hooks of every pytest session; what they do lives elsewhere, and is imported when it is needed.
 
-A session with environments registers two more plugins: `session.OwnerSession` or `session.WorkerSession`, and
-in an xdist controller `distribution.ControllerSide`. Any other session pays for nothing but this module.
+A session with environments registers two more plugins: `session.OwnerSession` (in an xdist worker
+`worker_session.WorkerSession`), and in a controller `distribution.ControllerSide`. Any other session pays for
+nothing but this module.
 """
 
 import os

@@ -124,6 +124,16 @@ def environment_of(item: pytest.Item) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def used_environments(session: pytest.Session) -> list[str | None]:
+    """Return the profile of each collected test; None where it needs none, or will not run."""
+    option = session.config.option
+    # A worker runs what it has collected, whatever else cannot be collected.
+    ends = not option.continue_on_collection_errors and not hasattr(session.config, "workerinput")
+    if option.setupplan or (session.testsfailed and ends):
+        return [None] * len(session.items)
+    return [environment_of(item) for item in session.items]
+
+
 def is_exclusive(item: pytest.Item) -> bool:
     """Tell whether a test takes its environment alone."""
     return item.get_closest_marker("esb_exclusive") is not None

@@ -1,10 +1,10 @@
-"""One pytest session with environments: what the hooks in `plugin` hand on to."""
+"""The session that owns environments: what the hooks in `plugin` hand on to."""
 
 import os
 import pickle
 import secrets
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from threading import Event
 from typing import Any
 
@@ -13,9 +13,8 @@ import pytest
 from esb_e2e_plugin import RESULTS, preflight
 from esb_e2e_plugin.capacity import Bounds, default_starting
 from esb_e2e_plugin.context import environment_paths
-from esb_e2e_plugin.distribution import Collected, ControllerSide, WorkerSide
+from esb_e2e_plugin.distribution import ControllerSide
 from esb_e2e_plugin.durations import Durations
-from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import tail
 from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.fixtures.environment import finish_environment
@@ -24,11 +23,11 @@ from esb_e2e_plugin.keys import BRINGUP
 from esb_e2e_plugin.lifecycle.deploy import find_applier
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.owner import Owner
-from esb_e2e_plugin.pausing import Pausing
 from esb_e2e_plugin.planner import Plan
+from esb_e2e_plugin.project_hooks import ProjectHooks
 from esb_e2e_plugin.reporting.summary import FoldedErrors, guilty_log, write_summary
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
-from esb_e2e_plugin.selection import environment_of, is_exclusive, units
+from esb_e2e_plugin.selection import environment_of, is_exclusive, used_environments
 from esb_e2e_plugin.settings import Settings
 from esb_e2e_plugin.store import host_path
 
@@ -99,7 +98,7 @@ class OwnerSession:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Bring the environments up that the collected tests need."""
-        profiles = _used_environments(session)
+        profiles = used_environments(session)
         self._expect([item.nodeid for item in session.items], profiles)
         self._exclusive = {item.nodeid for item in session.items if is_exclusive(item)}
         self._owner.request(dict.fromkeys(profile for profile in profiles if profile is not None))
@@ -270,87 +269,3 @@ class OwnerSession:
 
     def _line(self, environment: str, text: str) -> None:
         self._terminal.push(environment, text)
-
-
-class WorkerSession:
-    """A session in an xdist worker: environments belong to the controller."""
-
-    def __init__(self, config: pytest.Config, facts: Mapping[str, Any]) -> None:
-        """Listen to the controller.
-
-        Args:
-            config: the worker's configuration.
-            facts: what the controller has decided, see `distribution.ControllerSide`.
-        """
-        self.plan: Plan = pickle.loads(facts["plan"])  # noqa: S301  from our own controller
-        self._side = WorkerSide(facts["channel"])
-        self._dist: str = facts["dist"]
-        config.stash[BRINGUP] = self._side
-        self._refused = False
-        config.option.loadgroup = False  # node ids stay plain: the scheduler learns of groups by the plan
-        config.pluginmanager.register(Pausing(), "esb_e2e_pausing")
-
-    def refuse(self, reason: str) -> None:
-        """Run nothing, and let the controller end the run."""
-        self._refused = True
-        self._side.refuse(reason)
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keep nothing that this worker must not run."""
-        if self._refused:
-            items.clear()
-
-    @pytest.hookimpl(tryfirst=True)  # the controller must know before it learns of the collection
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Tell the controller which environments the collected tests need."""
-        profiles = _used_environments(session)
-        names = list(dict.fromkeys(profile for profile in profiles if profile is not None))
-        number = {name: index for index, name in enumerate(names)}
-        self._side.announce(
-            Collected(
-                environments=names,
-                environment_of=[None if profile is None else number[profile] for profile in profiles],
-                unit_of=units(session.items, self._dist),
-                exclusive=[
-                    i
-                    for i, item in enumerate(session.items)
-                    if profiles[i] is not None and is_exclusive(item)
-                ],
-            )
-        )
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """Expect the end of the controller's channel."""
-        self._side.finish()
-
-
-def _used_environments(session: pytest.Session) -> list[str | None]:
-    """Return the profile of each collected test; None where it needs none, or will not run."""
-    option = session.config.option
-    # A worker runs what it has collected, whatever else cannot be collected.
-    ends = not option.continue_on_collection_errors and not hasattr(session.config, "workerinput")
-    if option.setupplan or (session.testsfailed and ends):
-        return [None] * len(session.items)
-    return [environment_of(item) for item in session.items]
-
-
-class ProjectHooks:
-    """The project's hooks, as the lifecycle calls them."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        """Call the hooks of `config`."""
-        self._hook = config.hook
-
-    def deploy(self, environment: Environment, log: Callable[[str], None]) -> None:
-        """Call `pytest_esb_deploy`."""
-        self._hook.pytest_esb_deploy(environment=environment, log=log)
-
-    def ready(self, environment: Environment) -> None:
-        """Call `pytest_esb_environment_ready`."""
-        self._hook.pytest_esb_environment_ready(environment=environment)
-
-    def failed(self, environment: str, failure: Failure) -> None:
-        """Call `pytest_esb_environment_failed`."""
-        self._hook.pytest_esb_environment_failed(environment=environment, failure=failure)

@@ -16,8 +16,9 @@ from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.reporting.header import Header
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
-from esb_e2e_plugin.session import OwnerSession, WorkerSession
+from esb_e2e_plugin.session import OwnerSession
 from esb_e2e_plugin.settings import Settings, read_settings
+from esb_e2e_plugin.worker_session import WorkerSession
 
 _OWNER = "esb_e2e_owner"
 _COMPOSE = "esb_e2e_compose"

@@ -141,6 +141,25 @@ def test_a_kept_environment_that_a_killed_run_was_removing_does_not_stay(project
     project.check_nothing_left()
 
 
+@pytest.mark.parametrize("end", ["by itself", "killed"])
+def test_an_environment_that_failed_under_tests_is_kept_where_all_are(project: Project, end: str) -> None:
+    """Whatever the end of the run, with --esb-keep what is left of it stays."""
+    project.hold.touch()
+    run = project.start("-n0", "--esb-keep")
+    run.reach("test")
+    services = json.loads((project.state / "state.json").read_text())["services"]
+    os.kill(services["agent"]["pid"], signal.SIGKILL)
+    eventually(lambda: status(project) == "failed", "the failure is in the state")
+    if end == "killed":
+        kill_and_wait_for_the_reaper(project, run)
+    else:
+        project.hold.unlink()
+        result = run.wait()
+        assert result.code == 1, result.output
+        assert f"= Failed: {ENVIRONMENT} > test =" in result.output
+    check_kept(project)
+
+
 @pytest.mark.parametrize("end", ["by itself", "interrupted", "killed"])
 def test_an_environment_whose_test_failed_is_kept_where_failed_ones_are(project: Project, end: str) -> None:
     """Whatever the end of the run, with --esb-keep-failed one can enter it and see."""

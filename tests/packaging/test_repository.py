@@ -23,6 +23,8 @@ PYTEST_MODULES = tuple(
         "settings",
         "startup",
         "session",
+        "worker_session",
+        "project_hooks",
         "interrupts",
         "distribution",
         "scheduling",

@@ -13,8 +13,10 @@ from typing import Any, cast
 import pytest
 
 from esb_e2e_plugin.capacity import Bounds
-from esb_e2e_plugin.failure import EnvironmentFailedError
+from esb_e2e_plugin.failure import CancelledError, EnvironmentFailedError
 from esb_e2e_plugin.life import Life
+from esb_e2e_plugin.lifecycle.holding import Holding
+from esb_e2e_plugin.lifecycle.reaper import Reaper
 from esb_e2e_plugin.owner import Owner
 
 
@@ -70,3 +72,23 @@ def test_what_is_asked_for_after_the_end_is_not_brought_up() -> None:
     with pytest.raises(EnvironmentFailedError, match="late"):
         owner.wait("late")
     assert owner.outcomes() == {}
+
+
+def test_a_bring_up_that_the_run_gives_up_has_not_gone_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no failure to be told, but nobody has seen the environment work."""
+    scenario = cast("Any", SimpleNamespace(profile="early", name="early"))
+    settings = SimpleNamespace(test_only=False)
+    run = cast("Any", SimpleNamespace(cancelled=threading.Event(), settings=settings))
+
+    def wait_for_the_lock(*_: object) -> None:
+        assert run.cancelled.wait(60)
+        raise CancelledError("the run was interrupted")
+
+    monkeypatch.setattr(Holding, "own", wait_for_the_lock)
+    monkeypatch.setattr(Reaper, "start", lambda _self: None)
+    owner = Owner([scenario], run, Bounds(starting=1), on_change=lambda _: None, while_waiting=lambda: None)
+    owner.request(["early"])
+    owner.cancel()
+    owner.finish()
+    outcome = owner.outcomes()["early"]
+    assert (outcome.failure, outcome.cleanup, outcome.ok) == (None, None, False)

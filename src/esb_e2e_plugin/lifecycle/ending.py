@@ -91,7 +91,8 @@ def is_kept(settings: Settings, state: EnvironmentState) -> bool:
         settings: options.
         state: how it was last.
     """
-    if state.status == "ready" and (settings.keep or settings.build_only):
+    came_up = state.status == "ready" or (state.status == "failed" and state.phase == "test")
+    if came_up and (settings.keep or settings.build_only):
         return True
     return settings.keep_failed and state.status in ("ready", "failed") and state.cause is not None
 
