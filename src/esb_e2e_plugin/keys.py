@@ -17,5 +17,8 @@ FINISH_ENVIRONMENT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
 SELECTION: "pytest.StashKey[Selection]" = pytest.StashKey()
 TERMINAL: "pytest.StashKey[LiveTerminal]" = pytest.StashKey()
 
+RESULTS = pytest.StashKey[dict[str, bool]]()
+"""Key of `config.stash`: for each environment that the run used, whether everything in it went well."""
+
 WORKERINPUT = "esb_e2e"
 """Key of what the controller hands to a worker in xdist's `workerinput`."""

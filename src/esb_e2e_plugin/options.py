@@ -1,12 +1,13 @@
-"""The options: command line, ini file and environment variables. `settings` makes frozen values of them."""
+"""The options: command line, ini file and environment variables. `settings` makes frozen values of them.
+
+Who asks for them is somebody else: pytest in `pytest_options`, or a command of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
-
-import pytest
+from typing import Any, Literal, Protocol
 
 from esb_e2e_plugin.errors import UserError
 
@@ -86,86 +87,48 @@ OPTIONS = (
     Option("timeout_compose", "seconds", "deadline of the compose phase, in seconds", "S", 180.0),
     Option("timeout_deploy", "seconds", "deadline of the deploy phase, in seconds", "S", 600.0),
 )
-_INI_TYPES: Mapping[str, Literal["linelist", "string", "bool", "int", "float"]] = {
-    "names": "linelist",
-    "name": "string",
-    "targets": "linelist",
-    "path": "string",
-    "flag": "bool",
-    "count": "int",
-    "seconds": "float",
-}
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Register every option with its ini key in one group."""
-    group = parser.getgroup("esb")
-    for option in OPTIONS:
-        text = f"{option.help} [{option.variable}]"
-        if option.default is not None:
-            text = f"{option.help} (default: {option.default:g}) [{option.variable}]"
-        if option.kind == "flag":
-            group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=text)
-        else:
-            action = "append" if option.kind in ("names", "targets") else "store"
-            group.addoption(
-                option.flag, dest=option.dest, action=action, default=None, metavar=option.metavar, help=text
-            )
-        parser.addini(option.dest, f"as {option.flag}", type=_INI_TYPES[option.kind], default=None)
+class Given(Protocol):
+    """What a user gave to the program that reads the options."""
+
+    @property
+    def folder(self) -> Path:
+        """Where paths of the command line and of variables start."""
+
+    @property
+    def ini_folder(self) -> Path:
+        """Where paths of the ini file start."""
+
+    def on_command_line(self, option: Option) -> Any:
+        """Return what the command line says; None where it says nothing."""
+
+    def in_ini(self, option: Option) -> Any:
+        """Return what the ini file says; None, or something empty, where it says nothing.
+
+        Raises:
+            UserError: the value has a wrong type.
+        """
 
 
-def profiles_named(config: pytest.Config, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the profiles that are named, cheaply and already before conftest files are loaded.
-
-    Args:
-        config: The configuration, also the early one of `pytest_load_initial_conftests`.
-        environ: The environment variables of this process.
-
-    Raises:
-        UserError: The value has a wrong type, or names nothing.
-    """
-    value, source = find(config, environ, PROFILE)
-    return names_in(value, PROFILE.flag if source == COMMAND_LINE else source)
-
-
-def names_instance(config: pytest.Config, environ: Mapping[str, str]) -> bool:
-    """Tell whether `ESB_ENV` may name an entry of a matrix: where there is none, it means something else."""
-    if ENVIRONMENT_VARIABLE not in environ:
-        return False
-    named = any(find(config, environ, option)[0] for option in OPTIONS if option.name in ("matrix", "root"))
-    return named or (config.rootpath / MATRIX_LOCATION).is_file()
-
-
-def needs_profile(config: pytest.Config) -> bool:
-    """Tell whether the command line holds an option that says nothing without an environment."""
-    option = config.option
-    return bool(option.esb_build_only or option.esb_test_only or option.esb_test_target)
-
-
-def find(config: pytest.Config, environ: Mapping[str, str], option: Option) -> tuple[Any, str]:
+def find(given: Given, environ: Mapping[str, str], option: Option) -> tuple[Any, str]:
     """Return the first value that is given, and its source; None when there is none.
 
     Args:
-        config: The configuration, also the early one of `pytest_load_initial_conftests`.
+        given: What the user gave.
         environ: The environment variables of this process.
         option: What to look for.
 
     Raises:
         UserError: The ini value has a wrong type.
     """
-    # Before conftest files are loaded only the namespace of known arguments is filled.
-    for namespace in (config.option, config.known_args_namespace):
-        if (given := getattr(namespace, option.dest, None)) is not None:
-            return given, COMMAND_LINE
-    given = environ.get(option.variable, "")
-    if given.strip():
-        return given, f"environment {option.variable}"
-    source = f"ini {option.dest}"
-    try:
-        given = config.getini(option.dest)
-    except (ValueError, TypeError, pytest.UsageError) as error:
-        raise UserError(f"{source}: {error}", f"expected {expected(option)}") from error
-    return (None if given in ("", []) else given), source
+    if (value := given.on_command_line(option)) is not None:
+        return value, COMMAND_LINE
+    text = environ.get(option.variable, "")
+    if text.strip():
+        return text, f"environment {option.variable}"
+    value = given.in_ini(option)
+    return (None if value in ("", []) else value), f"ini {option.dest}"
 
 
 def names_in(raw: str | Iterable[str] | None, label: str) -> tuple[str, ...]:

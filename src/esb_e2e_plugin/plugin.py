@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from esb_e2e_plugin import options
+from esb_e2e_plugin import options, pytest_options
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.fixtures import (
     esb_dynamodb,
@@ -51,7 +51,7 @@ _MARKERS = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
-    options.add_options(parser)
+    pytest_options.add_options(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -65,7 +65,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[str]) -> Generator[None]:
     """Keep a way to the terminal before capture takes it, where environments may come up."""
     with _usage_errors():
-        selected = options.profiles_named(early_config, os.environ)
+        selected = pytest_options.profiles_named(early_config, os.environ)
     if selected or options.ENVIRONMENT_VARIABLE in os.environ or any("[" in argument for argument in args):
         from esb_e2e_plugin.reporting.terminal import LiveTerminal
 
@@ -82,11 +82,11 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     with _usage_errors():
         if (
-            options.profiles_named(config, os.environ)
-            or options.names_instance(config, os.environ)
+            pytest_options.profiles_named(config, os.environ)
+            or pytest_options.names_instance(config, os.environ)
             or hasattr(config, "workerinput")
             or _distributes(config)
-            or options.needs_profile(config)
+            or pytest_options.needs_profile(config)
         ):
             from esb_e2e_plugin.startup import configure
 
@@ -99,7 +99,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if config.option.numprocesses != "auto" or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     with _usage_errors():
-        named = options.profiles_named(config, os.environ) or options.names_instance(config, os.environ)
+        named = pytest_options.profiles_named(config, os.environ) or pytest_options.names_instance(
+            config, os.environ
+        )
     if not named and not any("[" in argument for argument in config.args):
         return None
     from esb_e2e_plugin.startup import auto_workers

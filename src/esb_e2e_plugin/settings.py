@@ -8,13 +8,19 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from esb_e2e_plugin.errors import UserError
-from esb_e2e_plugin.options import COMMAND_LINE, MATRIX_LOCATION, OPTIONS, Option, expected, find, names_in
-
-if TYPE_CHECKING:
-    import pytest
+from esb_e2e_plugin.options import (
+    COMMAND_LINE,
+    MATRIX_LOCATION,
+    OPTIONS,
+    Given,
+    Option,
+    expected,
+    find,
+    names_in,
+)
 
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,24}")
 _NO_DEADLINE_SECONDS = 1e6  # eleven days: what waits cannot wait for infinity
@@ -92,11 +98,11 @@ class Settings:
         return self.matrix or (self.root or rootpath) / MATRIX_LOCATION
 
 
-def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings:
+def read_settings(given: Given, environ: Mapping[str, str]) -> Settings:
     """Read and check every option: command line, environment, ini file, default, in this order.
 
     Args:
-        config: The configuration, after options are parsed.
+        given: What the user gave.
         environ: The environment variables of this process.
 
     Raises:
@@ -105,9 +111,9 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str]) -> Settings
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for option in OPTIONS:
-        raw, source = find(config, environ, option)
+        raw, source = find(given, environ, option)
         attribute = option.name + "s" if option.kind in ("names", "targets") else option.name
-        values[attribute] = _parse(option, raw, source, config)
+        values[attribute] = _parse(option, raw, source, given)
         sources[attribute] = source if raw is not None else "default"
     settings = Settings(**values, sources=sources)
     _check_together(settings)
@@ -141,7 +147,7 @@ def _check_together(settings: Settings) -> None:
         )
 
 
-def _parse(option: Option, raw: Any, source: str, config: pytest.Config) -> Any:
+def _parse(option: Option, raw: Any, source: str, given: Given) -> Any:
     label = option.flag if source == COMMAND_LINE else source
     match option.kind:
         case "names":
@@ -149,9 +155,9 @@ def _parse(option: Option, raw: Any, source: str, config: pytest.Config) -> Any:
         case "name":
             return None if raw is None else _name(raw, label)
         case "targets":
-            return _targets(raw or (), label, _base(config, source))
+            return _targets(raw or (), label, _base(given, source))
         case "path":
-            return None if raw is None else _path(raw, label, _base(config, source))
+            return None if raw is None else _path(raw, label, _base(given, source))
         case "flag":
             return _truth(raw, label)
         case _:
@@ -182,10 +188,8 @@ def _path(raw: str, label: str, base: Path) -> Path:
     return Path(os.path.normpath(base / raw.strip()))
 
 
-def _base(config: pytest.Config, source: str) -> Path:
-    if not source.startswith("ini "):
-        return config.invocation_params.dir
-    return config.rootpath if config.inipath is None else config.inipath.parent
+def _base(given: Given, source: str) -> Path:
+    return given.ini_folder if source.startswith("ini ") else given.folder
 
 
 def _truth(raw: str | bool | None, label: str) -> bool:

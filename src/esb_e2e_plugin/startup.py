@@ -11,8 +11,8 @@ from esb_e2e_plugin.compose_preflight import ComposePreflight
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.keys import AUTO_WORKERS, SELECTION, TERMINAL, WORKERINPUT
 from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
-from esb_e2e_plugin.options import needs_profile
 from esb_e2e_plugin.planner import Plan
+from esb_e2e_plugin.pytest_options import Configured, needs_profile
 from esb_e2e_plugin.reporting.header import Header
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
@@ -104,7 +104,7 @@ def select_late(config: pytest.Config) -> Selection:
 
 
 def _settings(config: pytest.Config) -> Settings:
-    settings = read_settings(config, os.environ)
+    settings = read_settings(Configured(config), os.environ)
     if settings.profiles or settings.env is None:
         return settings
     try:

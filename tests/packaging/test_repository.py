@@ -19,8 +19,7 @@ PYTEST_MODULES = tuple(
     f"{PLUGIN}.{name}"
     for name in (
         "plugin",
-        "options",
-        "settings",
+        "pytest_options",
         "startup",
         "session",
         "worker_session",
@@ -35,11 +34,8 @@ PYTEST_MODULES = tuple(
         "reporting",
     )
 )
-UPPER = (
-    PLUGIN,
-    *(name for name in PYTEST_MODULES if name not in (f"{PLUGIN}.options", f"{PLUGIN}.settings")),
-)
-HEAVY = ("boto3", "cryptography", "docker", "filelock", "grpc", "pydantic", "requests", "yaml")
+COMMAND = "esb_cli"
+HEAVY = ("boto3", "click", "cryptography", "docker", "filelock", "grpc", "pydantic", "requests", "yaml")
 DOCUMENTATION_HOSTS = {"docs.aws.amazon.com", "json-schema.org", "pkg.go.dev"}
 RESERVED_DOMAINS = ("example", "test")
 
@@ -47,7 +43,12 @@ RESERVED_DOMAINS = ("example", "test")
 def _sources() -> dict[str, Path]:
     """Return every module of both distributions, by name."""
     found = {}
-    for folder, package in (("src", PLUGIN), ("src", "artifactctl"), ("services", "esb_services")):
+    for folder, package in (
+        ("src", PLUGIN),
+        ("src", "artifactctl"),
+        ("src", COMMAND),
+        ("services", "esb_services"),
+    ):
         for path in (ROOT / folder / package).rglob("*.py"):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
@@ -81,10 +82,11 @@ def _breaches(importers: tuple[str, ...], forbidden: tuple[str, ...]) -> list[st
 @pytest.mark.parametrize(
     ("importers", "forbidden"),
     [
-        pytest.param(("artifactctl",), (PLUGIN, "esb_services"), id="artifactctl"),
-        pytest.param(("esb_services",), (PLUGIN, "artifactctl"), id="services"),
-        pytest.param((PLUGIN, "artifactctl"), ("esb_services",), id="no services in tests' tools"),
-        pytest.param(LOWER, UPPER[1:], id="lifecycle below the session"),
+        pytest.param(("artifactctl",), (PLUGIN, COMMAND, "esb_services"), id="artifactctl"),
+        pytest.param(("esb_services",), (PLUGIN, COMMAND, "artifactctl"), id="services"),
+        pytest.param((PLUGIN, "artifactctl", COMMAND), ("esb_services",), id="no services in tests' tools"),
+        pytest.param((PLUGIN,), (COMMAND,), id="no command in the plugin"),
+        pytest.param((*LOWER, COMMAND), PYTEST_MODULES, id="lifecycle and command below the session"),
     ],
 )
 def test_imports_point_down_only(importers: tuple[str, ...], forbidden: tuple[str, ...]) -> None:
@@ -99,7 +101,7 @@ def test_only_the_edge_to_pytest_imports_pytest() -> None:
         for module, path in _sources().items()
         if any(_within(name, ("pytest", "_pytest", "xdist")) for name in _imports(path))
     }
-    assert {module for module in edge if not _within(module, PYTEST_MODULES)} == {PLUGIN}
+    assert {module for module in edge if not _within(module, PYTEST_MODULES)} == set()
 
 
 def test_the_plugin_loads_nothing_heavy() -> None:

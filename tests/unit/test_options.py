@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from esb_e2e_plugin.errors import MatrixError, UserError
-from esb_e2e_plugin.options import add_options, profiles_named
+from esb_e2e_plugin.pytest_options import Configured, add_options, profiles_named
 from esb_e2e_plugin.settings import Settings, read_settings
 
 OPTIONS = [
@@ -64,7 +64,7 @@ def config_of(pytester: pytest.Pytester, adder: Adder) -> ConfigOf:
 
 
 def settings(config: pytest.Config, environ: Mapping[str, str] | None = None) -> Settings:
-    return read_settings(config, environ or {})
+    return read_settings(Configured(config), environ or {})
 
 
 def test_defaults_are_those_of_the_contract(config_of: ConfigOf) -> None:
@@ -225,7 +225,9 @@ def test_the_matrix_has_a_usual_place(config_of: ConfigOf) -> None:
 
 def test_help_shows_one_group_with_every_option(pytester: pytest.Pytester) -> None:
     """All options stand in the group, none takes an optional value, each names its variable."""
-    pytester.makepyfile(only_options="from esb_e2e_plugin.options import add_options as pytest_addoption")
+    pytester.makepyfile(
+        only_options="from esb_e2e_plugin.pytest_options import add_options as pytest_addoption"
+    )
     result = pytester.runpytest_subprocess("-p", "no:esb_e2e", "-p", "only_options", "--help")
     group = result.stdout.str().partition("\nesb:\n")[2].partition("\n\n")[0]
     assert result.ret == 0
