@@ -101,7 +101,10 @@ def run(installed: Path, tmp_path: Path) -> Run:
 def test_the_wheels_hold_the_packages_and_nothing_else(wheels: dict[str, Path]) -> None:
     """Code, type marker, schema and licence are in; tests, caches and sources of other parts are not."""
     assert wheels.keys() == {"pytest_esb_e2e", "esb_services"}
-    packages = {"pytest_esb_e2e": {"esb_e2e_plugin", "artifactctl"}, "esb_services": {"esb_services"}}
+    packages = {
+        "pytest_esb_e2e": {"esb_e2e_plugin", "artifactctl", "esb_cli"},
+        "esb_services": {"esb_services"},
+    }
     for name, wheel in wheels.items():
         with zipfile.ZipFile(wheel) as archive:
             files = archive.namelist()
@@ -116,7 +119,7 @@ def test_the_wheels_hold_the_packages_and_nothing_else(wheels: dict[str, Path]) 
         path_of = {name.rpartition("/")[2]: name for name in archive.namelist()}
         schema = json.loads(archive.read(path_of["test_matrix.schema.json"]))
         assert archive.read(path_of["entry_points.txt"]).decode().split("\n\n") == [
-            "[console_scripts]\nartifactctl = artifactctl.cli:main",
+            "[console_scripts]\nartifactctl = artifactctl.cli:main\nesb = esb_cli.main:main",
             "[pytest11]\nesb_e2e = esb_e2e_plugin.plugin\n",
         ]
     assert schema["properties"].keys() >= {"matrix", "suites"}
