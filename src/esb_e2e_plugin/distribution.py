@@ -18,7 +18,7 @@ import pytest
 from esb_e2e_plugin.dispatcher import Work, units_of
 from esb_e2e_plugin.durations import Durations
 from esb_e2e_plugin.environment import Environment
-from esb_e2e_plugin.failure import EnvironmentFailedError, Failure
+from esb_e2e_plugin.failure import EnvironmentFailedError, Failure, Kind
 from esb_e2e_plugin.keys import WORKERINPUT
 from esb_e2e_plugin.owner import Owner
 
@@ -250,7 +250,9 @@ class WorkerSide:
                 if name in self._environments:
                     return self._environments[name]
                 self._changed.wait(_WAKE_SECONDS)
-        raise EnvironmentFailedError(Failure(name, "test", "the xdist controller has ended"))
+        raise EnvironmentFailedError(
+            Failure(name, "test", Kind.TEST, "xdist", "the xdist controller has ended")
+        )
 
     def failure(self, name: str) -> Failure | None:
         """Return why the environment failed, or None."""

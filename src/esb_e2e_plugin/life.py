@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum, auto
 
+from esb_e2e_plugin.diagnosis import diagnose
 from esb_e2e_plugin.environment import Environment
-from esb_e2e_plugin.errors import EsbError
 from esb_e2e_plugin.failure import CancelledError, Failure, StepError
 from esb_e2e_plugin.lifecycle import ending
 from esb_e2e_plugin.lifecycle.holding import Holding
@@ -129,13 +130,13 @@ class Life:
             self._change(Status.GONE)
             return
         except BaseException as error:  # noqa: BLE001  whatever it is, it is this environment's failure
-            message, remedy = _message_and_remedy(error)
-            self._change(Status.FAILED, failure=Failure(self.scenario.name, "reset", message, remedy))
+            failure = diagnose(error, "reset").failure(self.scenario.name, "reset")
+            self._change(Status.FAILED, failure=failure)
             return
         try:
             self._use(EnvironmentRunner(holding))
         except BaseException as error:  # noqa: BLE001  not even a failure could be recorded: nobody may wait for ever
-            failure = Failure(self.scenario.name, holding.phase, _message_and_remedy(error)[0])
+            failure = diagnose(error, holding.phase).failure(self.scenario.name, holding.phase)
             self._change(Status.FAILED, failure=failure)
         self._end(holding)
         self._change(Status.GONE)
@@ -150,12 +151,12 @@ class Life:
             while not self.released.is_set() or self.disturbed_by is not None:
                 self._watch(runner)
                 if self.test_failure is not None and not recorded:
-                    runner.record_failed_test(self.test_failure.cause)
+                    runner.record_failed_test(self.test_failure)
                     recorded = True
             runner.look()  # tests may be over before anybody has told that a service ended
-            runner.finish(self.test_failure.cause if self.test_failure is not None else None)
+            runner.finish(self.test_failure)
         except CancelledError as error:
-            runner.finish(error.message)
+            runner.cut_short(error.message)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is this environment's failure
             self._change(Status.FAILED, failure=runner.fail(error))
 
@@ -191,8 +192,8 @@ class Life:
                 return
             self.cleanup_failure = ending.clean_up(holding)
         except BaseException as error:  # noqa: BLE001  a failed clean-up is reported, never a crash
-            cause = _message_and_remedy(error)[0]
-            self.cleanup_failure = Failure(self.scenario.name, "cleanup", cause, "the next run removes it")
+            failure = diagnose(error, "cleanup").failure(self.scenario.name, "cleanup")
+            self.cleanup_failure = replace(failure, remedy="the next run removes it")
         if self.cleanup_failure is not None and not self.tail:
             self.tail = tuple(tail(settings.log_lines))
 
@@ -238,9 +239,3 @@ def left(lives: "list[Life]", timeout: float) -> dict[str, list[str]]:
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     return dict(found)
-
-
-def _message_and_remedy(error: BaseException) -> tuple[str, str]:
-    if isinstance(error, EsbError):
-        return error.message, error.remedy or ""
-    return f"{type(error).__name__}: {error}", ""

@@ -10,7 +10,7 @@ from functools import partial
 
 from esb_e2e_plugin.capacity import Bounds
 from esb_e2e_plugin.environment import Environment
-from esb_e2e_plugin.failure import EnvironmentFailedError, Failure
+from esb_e2e_plugin.failure import EnvironmentFailedError, Failure, Kind
 from esb_e2e_plugin.life import Life, Status, left
 from esb_e2e_plugin.lifecycle.reaper import Reaper
 from esb_e2e_plugin.lifecycle.run import Run
@@ -264,4 +264,6 @@ class Owner:
 
 
 def _gone(name: str) -> Failure:
-    return Failure(name, "test", "the environment was removed already", "run the tests again")
+    return Failure(
+        name, "test", Kind.TEST, name, "the environment was removed already", "run the tests again"
+    )

@@ -16,7 +16,7 @@ from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.distribution import ControllerSide
 from esb_e2e_plugin.durations import Durations
 from esb_e2e_plugin.events import tail
-from esb_e2e_plugin.failure import Failure
+from esb_e2e_plugin.failure import Failure, Kind
 from esb_e2e_plugin.fixtures.environment import finish_environment
 from esb_e2e_plugin.interrupts import Interrupts
 from esb_e2e_plugin.keys import BRINGUP
@@ -252,11 +252,12 @@ class OwnerSession:
         return Failure(
             scenario.name,
             "test",
+            Kind.PLATFORM if guilty else Kind.TEST,
+            guilty[0] if guilty else report.nodeid,
             f"{report.nodeid}: {message[0] if message else report.outcome}",
-            "",
-            guilty[0] if guilty else None,
-            tuple(lines),
-            report.nodeid,
+            service=guilty[0] if guilty else None,
+            service_lines=tuple(lines),
+            test=report.nodeid,
         )
 
     def _environment_changed(self, profile: str) -> None:

@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-from esb_e2e_plugin.failure import Failure, StepError
+from esb_e2e_plugin.failure import Failure, Kind, StepError
 from esb_e2e_plugin.lifecycle.cleanup import remove_files
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.holding import Holding
@@ -28,12 +28,12 @@ def clean_up(holding: Holding) -> Failure | None:
         holding.write("removing")
         left = holding.driver.down(_CLEANUP_SECONDS) + remove_files(holding.paths)
         holding.ledger.release(holding.key)
-        cause = f"still there: {', '.join(left)}" if left else None
-        holding.finish_phase(cause)
-        if cause is not None:
+        failure = _leftover(holding, left) if left else None
+        holding.finish_phase(failure)
+        if failure is not None:
             holding.journal.event("cleanup.left", things=left)
-            holding.journal.say(f"cleanup: FAILED: {cause}")
-            return Failure(holding.scenario.name, "cleanup", cause, "run the commands given")
+            holding.journal.say(f"cleanup: FAILED: {failure.cause}")
+            return failure
         holding.journal.say(f"removed in {time.monotonic() - started:.1f} s")
         return None
     finally:
@@ -95,6 +95,13 @@ def is_kept(settings: Settings, state: EnvironmentState) -> bool:
     if came_up and (settings.keep or settings.build_only):
         return True
     return settings.keep_failed and state.status in ("ready", "failed") and state.cause is not None
+
+
+def _leftover(holding: Holding, left: list[str]) -> Failure:
+    cause = f"still there: {', '.join(left)}"
+    component = left[0].partition(" (")[0]
+    name = holding.scenario.name
+    return Failure(name, "cleanup", Kind.ENGINE, component, cause, "run the commands given")
 
 
 def _say_how_to_go_on(holding: Holding) -> None:

@@ -9,7 +9,7 @@ from artifactctl import secrets
 from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import Journal
-from esb_e2e_plugin.failure import CancelledError
+from esb_e2e_plugin.failure import CancelledError, Failure
 from esb_e2e_plugin.lifecycle.backend import Backend, backend_of, mark_of, project_of
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.deploy import applied_digest
@@ -150,11 +150,18 @@ class Holding:
         self.phase = phase
         self.journal.event("phase.started", phase=phase)
 
-    def finish_phase(self, cause: str | None) -> None:
-        """Record the end of the current phase, and the cause where it failed."""
-        self.failure = self.failure or cause
-        failed = {"cause": cause} if cause is not None else {}
-        self.journal.event("phase.finished", phase=self.phase, ok=cause is None, **failed)
+    def finish_phase(self, failure: Failure | None) -> None:
+        """Record the end of the current phase, and why it failed."""
+        if failure is None:
+            self.journal.event("phase.finished", phase=self.phase, ok=True)
+            return
+        self.failure = self.failure or failure.cause
+        self.journal.event("phase.finished", phase=self.phase, ok=False, **failure.to_event())
+
+    def cut_short(self, reason: str) -> None:
+        """Record that the current phase was given up, which is nobody's fault."""
+        self.failure = self.failure or reason
+        self.journal.event("phase.finished", phase=self.phase, ok=False, cause=reason)
 
     def write(self, status: Status, *, cause: str | None = None) -> None:
         """Record in the state file how the environment is."""

@@ -1,9 +1,9 @@
 """One environment on its way from nothing to ready: `reset → compose → deploy`, and while tests use it."""
 
-from artifactctl.errors import ArtifactError
 from esb_e2e_plugin.context import RunContext
+from esb_e2e_plugin.diagnosis import diagnose
 from esb_e2e_plugin.environment import Environment
-from esb_e2e_plugin.errors import EsbError, UserError
+from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.failure import Failure, StepError
 from esb_e2e_plugin.lifecycle.cleanup import remove_files
 from esb_e2e_plugin.lifecycle.composing import compose
@@ -108,33 +108,34 @@ class EnvironmentRunner:
             error.message = f"after the esb_exclusive test {test}: {error.message}"
             raise
 
-    def finish(self, cause: str | None) -> None:
-        """Record that tests are over, and the cause where they were cut short or one has failed."""
-        self._holding.finish_phase(cause)
+    def finish(self, failure: Failure | None) -> None:
+        """Record that tests are over, and the first that failed."""
+        self._holding.finish_phase(failure)
+
+    def cut_short(self, reason: str) -> None:
+        """Record that the run ended early."""
+        self._holding.cut_short(reason)
 
     def fail(self, error: BaseException) -> Failure:
         """Record that the environment failed because of `error`, tell the project, and return the failure."""
-        holding, redact = self._holding, self._journal.redact
-        service, lines = (error.service, error.lines) if isinstance(error, StepError) else (None, ())
-        cause, remedy = _cause_and_remedy(error)
-        cause = " ".join(redact(cause).split())
-        lines = tuple(map(redact, lines))
-        failure = Failure(holding.scenario.name, holding.phase, cause, redact(remedy), service, lines)
+        holding = self._holding
+        diagnosis = diagnose(error, holding.phase)
+        failure = diagnosis.failure(holding.scenario.name, holding.phase).redacted(self._journal.redact)
         self._driver.diagnose()
-        holding.finish_phase(cause)
-        self._journal.say(f"{holding.phase}: FAILED: {cause}")
+        holding.finish_phase(failure)
+        self._journal.say(f"{holding.phase}: FAILED: {failure.cause}")
         if not holding.attached:
-            holding.write("failed", cause=cause)
+            holding.write("failed", cause=failure.cause)
         try:
             self._run.hooks.failed(failure.environment, failure)
         except BaseException as hook_error:  # noqa: BLE001  a hook must not hide the cause
             self._journal.say(f"a pytest_esb_environment_failed hook failed: {hook_error!r}")
         return failure
 
-    def record_failed_test(self, cause: str) -> None:
+    def record_failed_test(self, failure: Failure) -> None:
         """Write into the state that a test has failed: by that a reaper knows a failed environment."""
         if not self._holding.attached:
-            self._holding.write("ready", cause=cause)
+            self._holding.write("ready", cause=failure.cause)
 
     @property
     def _environment(self) -> Environment:
@@ -166,11 +167,3 @@ class EnvironmentRunner:
             self._run.hooks.deploy(environment, lambda text: self._journal.line("pytest_esb_deploy", text))
         except BaseException as error:  # pytest.fail, pytest.skip and sys.exit raise no Exception
             raise StepError(f"a pytest_esb_deploy hook failed: {type(error).__name__}: {error}") from error
-
-
-def _cause_and_remedy(error: BaseException) -> tuple[str, str]:
-    if isinstance(error, EsbError):
-        return error.message, error.remedy or ""
-    if isinstance(error, ArtifactError):
-        return str(error), ""
-    return f"{type(error).__name__}: {error}", "this looks like a fault of the plugin: report it"

@@ -60,6 +60,8 @@ def write_summary(
 
 def _write_failure(reporter: pytest.TerminalReporter, failure: Failure, outcome: Outcome, log: Path) -> None:
     reporter.write_sep("=", f"Failed: {failure.environment} > {failure.phase}", red=True, bold=True)
+    reporter.write_line(f"class:     {failure.kind}")
+    reporter.write_line(f"component: {failure.component}")
     # A failed assertion may quote a whole document; any other cause is one sentence, and wanted whole.
     reporter.write_line(f"cause:     {_clipped(failure.cause) if failure.test else failure.cause}")
     if failure.remedy:
