@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import artifactctl, bring_up, collection, docker, echo, idle, java, scheduling
+from benchmarks import artifactctl, bring_up, collection, docker, echo, idle, java, scheduling, worker_start
 from benchmarks.measuring import table
 
 BENCHMARKS = {
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "artifactctl": artifactctl,
     "docker": docker,
     "java": java,
+    "worker_start": worker_start,
     "scheduling": scheduling,
 }
 

@@ -21,7 +21,7 @@ RESETS = 3
 SUITE = "e2e/scenarios/smoke"
 TESTS = ("-k", "not crosses_languages")
 """All but those that read the services' logs, which only the plugin collects."""
-SERVICES = ("services/images", "services/esb_services")
+SERVICES = ("services/images", "services/esb_services", "services/runtime-node")
 PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
 Driver = Callable[[Stack], None]
@@ -126,13 +126,13 @@ def _scenarios(stack: Stack, driver: str) -> None:
     pytest([f"scenarios/{Path(SUITE).name}", *TESTS], plain, variables, python=PYTHON)
 
 
-def prepare(copy: Path) -> None:
-    """Give the copy its own names, and the sources of the services, as a checkout has them."""
+def prepare(copy: Path, profile: str = PROFILE) -> None:
+    """Give the copy its own names, one environment, and the services as a checkout has them."""
     for folder in SERVICES:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     path = copy / "e2e/environments/test_matrix.yaml"
     matrix = yaml.safe_load(path.read_text())
-    (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == PROFILE]
+    (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == profile]
     matrix["matrix"] = [{**entry, "esb_project": f"bench{uuid.uuid4().hex[:6]}"}]
     path.write_text(yaml.safe_dump(matrix))
 

@@ -50,6 +50,11 @@ def node_image_reference() -> str:
     return variables[node_image.IMAGE_VARIABLE]
 
 
+def services_image_reference() -> str:
+    """Return the image of the services as the sources are now."""
+    return service_images.ensure(ROOT, _commands())[service_images.IMAGE_VARIABLE]
+
+
 def _commands() -> Commands:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("ESB_")}
     return Commands(ours, None, BUILD_SECONDS)
@@ -256,9 +261,8 @@ class AgentContainer:
     """An agent in a container of the services' image."""
 
     def __init__(self, node: Node, variables: dict[str, str], files: bytes) -> None:
-        image = service_images.ensure(ROOT, _commands())[service_images.IMAGE_VARIABLE]
         self._container = node.client.containers.create(
-            image,
+            services_image_reference(),
             ["python3", "-m", "esb_services.agent"],
             labels=node.labels,
             init=True,

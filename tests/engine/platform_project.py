@@ -9,6 +9,7 @@ import yaml
 from tests.engine.e2e_docker_project import ENVIRONMENT, HOLD, IMAGE, DockerProject, docker
 
 SMOKE = "e2e/scenarios/smoke"
+MATRIX = "e2e/environments/test_matrix.yaml"
 _ROOT = Path(__file__).parents[2]
 _IMAGES = ("esb-lambda-*", "esb-e2e-lambda-*", "esb-python-base")
 
@@ -26,14 +27,14 @@ class Platform(DockerProject):
         (self._home / ".cache").symlink_to(Path.home() / ".cache")
 
     def write_matrix(self, **more: Any) -> None:
-        """Write the project's own matrix, with more keys of the one entry that stays."""
-        path = "e2e/environments/test_matrix.yaml"
-        matrix = yaml.safe_load((_ROOT / path).read_text())
-        (entry,) = [entry for entry in matrix["matrix"] if entry["esb_env"] == self.environment]
+        """Write the project's own matrix, with more keys of the entries that stay."""
+        matrix = yaml.safe_load((_ROOT / MATRIX).read_text())
+        named = self.environment.split(",")
+        entries = [entry for entry in matrix["matrix"] if entry["esb_env"] in named]
         own = {"esb_project": self.name, "enabled": True, "env_vars": {"ESB_SERVICES_IMAGE": IMAGE}}
         pool = more.pop("subnet_pool", self.subnet_pool)
-        matrix |= {"matrix": [{**entry, **own, **more}], "port_base": self.port_base, "subnet_pool": pool}
-        self.write(path, matrix)
+        matrix["matrix"] = [{**entry, **own, **more} for entry in entries]
+        self.write(MATRIX, {**matrix, "port_base": self.port_base, "subnet_pool": pool})
 
     def left_over(self) -> list[str]:
         """Return what its runs have left behind, on the engine too."""

@@ -1,6 +1,7 @@
 """Where functions run: as tasks of the environment's own containerd, and nowhere else."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -14,6 +15,7 @@ from esb_e2e_plugin.environment import Environment
 pytestmark = pytest.mark.esb_mode("containerd")
 
 LABELS = "com.esb"
+OF_ECHO = re.compile(r"-lambda-echo-[0-9a-f]{8}$")
 
 
 class Node:
@@ -69,7 +71,7 @@ def test_functions_are_tasks_with_addresses_of_the_environments_own_subnet(
     def labels() -> dict[str, str]:
         assert invoke("lambda-echo", {"ping": True}).status_code == 200
         tasks = [line.split() for line in node.ctr("tasks", "ls").splitlines()[1:]]
-        running = [name for name, _, status in tasks if status == "RUNNING" and "-lambda-echo-" in name]
+        running = [name for name, _, status in tasks if status == "RUNNING" and OF_ECHO.search(name)]
         assert running, tasks
         return node.labels_of(running[0])
 

@@ -10,7 +10,7 @@ import requests
 from esb_e2e_plugin.environment import Environment
 
 # Only where services are containers does somebody start them again.
-pytestmark = [pytest.mark.esb_mode("docker"), pytest.mark.esb_exclusive]
+pytestmark = [pytest.mark.esb_mode("docker", "containerd"), pytest.mark.esb_exclusive]
 
 
 @pytest.mark.parametrize("service", ["gateway", "agent"])
