@@ -35,6 +35,7 @@ KINDS: Final = frozenset(
 VERSION: Final = 1
 """Schema version of the records in `events.jsonl`."""
 
+_TEST_KINDS = "test."
 _HIDDEN = "***"
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]")
 _SHORTEST_ENCODED = 6
@@ -88,6 +89,13 @@ class Journal:
 
     The log holds every line of output, the events hold what it meant. Each line is written with one system
     call, so it is there whatever happens to the process afterwards.
+
+    Attributes:
+        environment: the instance's name.
+        redact: hides the environment's secrets.
+        log_path: the log file.
+        events_path: the events file.
+        told: the lines of the events but for those about tests; the next run empties the file.
     """
 
     def __init__(
@@ -114,6 +122,7 @@ class Journal:
         self.redact = Redactor()
         self.log_path = log
         self.events_path = events
+        self.told: list[str] = []
         self._run_id = run_id
         self._listener = listener
         self._lock = threading.Lock()
@@ -125,6 +134,8 @@ class Journal:
         record = {"v": VERSION, "t": round(time.time(), 3), "run": self._run_id, "env": self.environment}
         line = self.redact(json.dumps({**record, "kind": kind, **fields}, default=str, ensure_ascii=False))
         with self._lock:
+            if not kind.startswith(_TEST_KINDS):
+                self.told.append(line)
             _write(self._events, line)
 
     def say(self, text: str) -> None:

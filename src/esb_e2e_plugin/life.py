@@ -18,6 +18,7 @@ from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner
 from esb_e2e_plugin.planner import Scenario
 
 _WATCH_SECONDS = 0.1
+_REPORT_LINES = 1000
 
 
 class Status(Enum):
@@ -42,6 +43,9 @@ class Life:
         test_failure: the first failed test in it.
         cleanup_failure: what went wrong at its removal.
         tail: the last lines of its log, when it failed.
+        log_end: more of them, for a report.
+        requested: when it was first needed, in seconds since the epoch.
+        begun: when there was room for it.
         holding: the right to change it, while this run has it.
         seconds: how long it took until tests could use it.
         needed: whether a test waits for it.
@@ -68,6 +72,9 @@ class Life:
         self.test_failure: Failure | None = None
         self.cleanup_failure: Failure | None = None
         self.tail: tuple[str, ...] = ()
+        self.log_end: tuple[str, ...] = ()
+        self.requested: float | None = None
+        self.begun: float | None = None
         self.holding: Holding | None = None
         self.seconds = 0.0
         self.needed = False
@@ -99,6 +106,7 @@ class Life:
     def begin(self) -> None:
         """Bring it up, in a thread of its own."""
         self.status = Status.STARTING
+        self.begun = time.time()
         name = f"esb-{self.scenario.profile}"
         thread = threading.Thread(target=self._live, name=name, daemon=True)
         thread.start()
@@ -179,10 +187,10 @@ class Life:
         self._on_change(settled)
 
     def _end(self, holding: Holding) -> None:
-        settings, tail = self._run.settings, holding.journal.tail
+        settings = self._run.settings
         try:
             if self.failure or self.test_failure:
-                self.tail = tuple(tail(settings.log_lines))
+                self._keep_end_of_log(holding)
             if self.environment is not None and (
                 settings.keep or settings.build_only or settings.keep_failed
             ):
@@ -195,7 +203,14 @@ class Life:
             failure = diagnose(error, "cleanup").failure(self.scenario.name, "cleanup")
             self.cleanup_failure = replace(failure, remedy="the next run removes it")
         if self.cleanup_failure is not None and not self.tail:
-            self.tail = tuple(tail(settings.log_lines))
+            self._keep_end_of_log(holding)
+
+    def _keep_end_of_log(self, holding: Holding) -> None:
+        """Keep what the summary and a report show: the next run empties the file."""
+        settings = self._run.settings
+        count = max(settings.log_lines, _REPORT_LINES if settings.reports else 0)
+        self.log_end = tuple(holding.journal.tail(count))
+        self.tail = self.log_end[-settings.log_lines :]
 
     def _is_kept(self, holding: Holding) -> bool:
         settings = self._run.settings

@@ -15,7 +15,7 @@ COMMAND_LINE = "command line"
 ENVIRONMENT_VARIABLE = "ESB_ENV"
 MATRIX_LOCATION = Path("e2e", "environments", "test_matrix.yaml")
 
-Kind = Literal["names", "name", "targets", "path", "flag", "count", "seconds"]
+Kind = Literal["names", "name", "targets", "path", "reports", "flag", "count", "seconds"]
 
 
 # Every pytest run imports this module: a plain class costs a third of a dataclass.
@@ -82,11 +82,14 @@ OPTIONS = (
     Option("max_starting", "count", "environments that come up at once (default: by cores and memory)", "N"),
     Option("max_environments", "count", "environments that are there at once; 1: one after the other", "N"),
     Option("log_lines", "count", "lines of the log shown for a failed environment", "N", 40),
+    Option("report", "reports", "write a report of the run, .html to look at or .json; repeatable", "FILE"),
     Option("lock_timeout", "seconds", "longest wait for another run's environment, in seconds", "S", 600.0),
     Option("timeout_reset", "seconds", "deadline of the reset phase, in seconds", "S", 60.0),
     Option("timeout_compose", "seconds", "deadline of the compose phase, in seconds", "S", 180.0),
     Option("timeout_deploy", "seconds", "deadline of the deploy phase, in seconds", "S", 600.0),
 )
+LISTS = frozenset({"names", "targets", "reports"})
+"""Kinds whose options are repeatable; settings give their attributes a plural."""
 
 
 class Given(Protocol):
@@ -159,6 +162,7 @@ def expected(option: Option) -> str:
         "name": "a name",
         "targets": "a list of paths or node ids",
         "path": "a path",
+        "reports": "a list of files",
         "flag": "true or false",
         "count": "a whole number of at least 1",
         "seconds": "a number of seconds greater than 0",

@@ -4,6 +4,7 @@ It lives in the process that decides the end of the run: the xdist controller, o
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,6 +45,25 @@ class Outcome:
     def ok(self) -> bool:
         """Whether everything in it went well."""
         return self.failure is None and self.cleanup is None and not self.cut_short
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """What happened to an environment in this run.
+
+    Attributes:
+        events: lines as in its events file, but for those about tests.
+        requested: when it was first needed, in seconds since the epoch; None where it was not.
+        begun: when there was room for it; None where there was not.
+        log_end: the last lines of its log, where it failed.
+        outcome: how it did; None where it never began.
+    """
+
+    events: tuple[str, ...] = ()
+    requested: float | None = None
+    begun: float | None = None
+    log_end: tuple[str, ...] = ()
+    outcome: Outcome | None = None
 
 
 class Owner:
@@ -96,6 +116,7 @@ class Owner:
                 life = self._lives[profile]
                 if life.status is Status.UNUSED and not self._finishing and not self._run.cancelled.is_set():
                     life.status = Status.QUEUED
+                    life.requested = time.time()
                     self._queue.append(profile)
             self._start_queued()
 
@@ -238,6 +259,24 @@ class Owner:
             for profile, life in self._lives.items()
             if life.status not in (Status.UNUSED, Status.QUEUED)
         }
+
+    def story(self, profile: str) -> Story:
+        """Return what happened to an environment so far."""
+        life = self._lives[profile]
+        return Story(
+            events=tuple(life.holding.journal.told) if life.holding is not None else (),
+            requested=life.requested,
+            begun=life.begun,
+            log_end=life.log_end,
+            outcome=self.outcomes().get(life.scenario.name),
+        )
+
+    def redact(self, text: str) -> str:
+        """Return `text` with the secrets of all environments hidden."""
+        for life in self._lives.values():
+            if life.holding is not None:
+                text = life.holding.journal.redact(text)
+        return text
 
     def _start_queued(self) -> None:
         """Start what may start, first what a test waits for; under the lock: `finish` waits for threads."""

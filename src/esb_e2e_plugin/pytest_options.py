@@ -12,6 +12,7 @@ from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.options import (
     COMMAND_LINE,
     ENVIRONMENT_VARIABLE,
+    LISTS,
     MATRIX_LOCATION,
     OPTIONS,
     PROFILE,
@@ -26,6 +27,7 @@ _INI_TYPES: Mapping[str, Literal["linelist", "string", "bool", "int", "float"]] 
     "name": "string",
     "targets": "linelist",
     "path": "string",
+    "reports": "linelist",
     "flag": "bool",
     "count": "int",
     "seconds": "float",
@@ -42,7 +44,7 @@ def add_options(parser: pytest.Parser) -> None:
         if option.kind == "flag":
             group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=text)
         else:
-            action = "append" if option.kind in ("names", "targets") else "store"
+            action = "append" if option.kind in LISTS else "store"
             group.addoption(
                 option.flag, dest=option.dest, action=action, default=None, metavar=option.metavar, help=text
             )
@@ -78,7 +80,7 @@ def names_instance(config: pytest.Config, environ: Mapping[str, str]) -> bool:
 def needs_profile(config: pytest.Config) -> bool:
     """Tell whether the command line holds an option that says nothing without an environment."""
     option = config.option
-    return bool(option.esb_build_only or option.esb_test_only or option.esb_test_target)
+    return bool(option.esb_build_only or option.esb_test_only or option.esb_test_target or option.esb_report)
 
 
 class Configured:

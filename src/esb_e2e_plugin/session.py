@@ -82,6 +82,20 @@ class OwnerSession:
         config.pluginmanager.register(FoldedErrors(self._owner.outcomes), "esb_e2e_folded_errors")
         terminal.wake = self._wake
 
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self._run.run_id
+
+    @property
+    def owner(self) -> Owner:
+        """The owner of its environments."""
+        return self._owner
+
+    def profile_of(self, nodeid: str) -> str | None:
+        """Return the profile of a test, by its node id; None where it needs no environment."""
+        return self._profile_of.get(nodeid)
+
     def pytest_sessionstart(self) -> None:
         """Find the terminal and what earlier runs took; mind the signals that end the run."""
         self._durations.load(getattr(self._config, "cache", None))

@@ -13,6 +13,7 @@ from typing import Any
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.options import (
     COMMAND_LINE,
+    LISTS,
     MATRIX_LOCATION,
     OPTIONS,
     Given,
@@ -26,6 +27,9 @@ _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,24}")
 _NO_DEADLINE_SECONDS = 1e6  # eleven days: what waits cannot wait for infinity
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+
+REPORT_SUFFIXES = (".json",)
+"""What the name of a report may end in."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Settings:
         max_starting: Environments that come up at once; None for what the machine can do.
         max_environments: Environments that are there at once; None for any number.
         log_lines: Lines of the log in the summary of a failed environment.
+        reports: Files to write a report of the run to, absolute; what each ends in is its format.
         lock_timeout: Longest wait for an environment's lock, in seconds.
         timeout_reset: Deadline of the reset phase, in seconds.
         timeout_compose: Deadline of the compose phase, in seconds.
@@ -68,6 +73,7 @@ class Settings:
     max_starting: int | None
     max_environments: int | None
     log_lines: int
+    reports: tuple[Path, ...]
     lock_timeout: float
     timeout_reset: float
     timeout_compose: float
@@ -112,7 +118,7 @@ def read_settings(given: Given, environ: Mapping[str, str]) -> Settings:
     sources: dict[str, str] = {}
     for option in OPTIONS:
         raw, source = find(given, environ, option)
-        attribute = option.name + "s" if option.kind in ("names", "targets") else option.name
+        attribute = option.name + "s" if option.kind in LISTS else option.name
         values[attribute] = _parse(option, raw, source, given)
         sources[attribute] = source if raw is not None else "default"
     settings = Settings(**values, sources=sources)
@@ -158,6 +164,8 @@ def _parse(option: Option, raw: Any, source: str, given: Given) -> Any:
             return _targets(raw or (), label, _base(given, source))
         case "path":
             return None if raw is None else _path(raw, label, _base(given, source))
+        case "reports":
+            return _reports(raw or (), label, _base(given, source))
         case "flag":
             return _truth(raw, label)
         case _:
@@ -180,6 +188,21 @@ def _targets(raw: str | Iterable[str], label: str, base: Path) -> tuple[str, ...
         path, separator, rest = target.strip().partition("::")
         targets[f"{_path(path, label, base)}{separator}{rest}"] = None
     return tuple(targets)
+
+
+def _reports(raw: str | Iterable[str], label: str, base: Path) -> tuple[Path, ...]:
+    paths = [
+        _path(name, label, base)
+        for name in (raw.split("\n") if isinstance(raw, str) else raw)
+        if name.strip()
+    ]
+    for path in paths:
+        if path.suffix not in REPORT_SUFFIXES:
+            raise UserError(
+                f"{label}: {path}: unknown suffix {path.suffix!r}",
+                f"name a file that ends in {' or '.join(REPORT_SUFFIXES)}",
+            )
+    return tuple(dict.fromkeys(paths))
 
 
 def _path(raw: str, label: str, base: Path) -> Path:

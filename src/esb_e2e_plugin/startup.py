@@ -14,6 +14,8 @@ from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.pytest_options import Configured, needs_profile
 from esb_e2e_plugin.reporting.header import Header
+from esb_e2e_plugin.reporting.report import plugin as report
+from esb_e2e_plugin.reporting.report.files import check_writable
 from esb_e2e_plugin.reporting.terminal import LiveTerminal
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
 from esb_e2e_plugin.session import OwnerSession
@@ -62,7 +64,8 @@ def configure(config: pytest.Config) -> None:
     elif named := _named_tests(config):
         config.stash[SELECTION] = _select_named(config, settings, named)
     elif needs_profile(config):
-        flag = "--esb-build-only" if settings.build_only else "--esb-test-only"
+        given = {"--esb-build-only": settings.build_only, "--esb-test-only": settings.test_only}
+        flag = next((name for name, is_given in given.items() if is_given), "--esb-report")
         raise UserError(f"{flag}: no environment is selected", "name one with --esb-profile")
 
 
@@ -135,6 +138,7 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
     option = config.option
     if option.collectonly or option.showfixtures or option.show_fixtures_per_test:
         return
+    check_writable(settings.reports, f"--esb-report ({settings.sources['reports']})")
     if config.getoption("dist", "no") == "each":
         raise UserError(
             "--dist=each runs every test once per worker: the first to finish takes the environment away",
@@ -152,7 +156,10 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
     if not option.setupplan and not settings.test_only:
         config.pluginmanager.register(_ComposeSession(plan), _COMPOSE)
     terminal = config.stash.setdefault(TERMINAL, LiveTerminal(None))
-    config.pluginmanager.register(OwnerSession(config, settings, plan, terminal), _OWNER)
+    session = OwnerSession(config, settings, plan, terminal)
+    config.pluginmanager.register(session, _OWNER)
+    if report.is_wanted(config, settings):
+        config.pluginmanager.register(report.ReportSession(config, settings, plan, session), "esb_e2e_report")
 
 
 def _join(config: pytest.Config) -> None:

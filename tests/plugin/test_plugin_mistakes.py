@@ -181,6 +181,18 @@ MISTAKES = {
         ("environment one-local is not running", "pytest --esb-profile one-local --esb-build-only"),
         args=(*ONE, "--esb-test-only"),
     ),
+    "report in no known format": Mistake(
+        ("--esb-report: ", "report.txt: unknown suffix '.txt'", "name a file that ends in"),
+        args=(*ONE, "--esb-report", "report.txt"),
+    ),
+    "report where nothing can be written": Mistake(
+        ("--esb-report (environment ESB_REPORT)", "pyproject.toml is no folder", "name another folder"),
+        args=ONE,
+        variables=(("ESB_REPORT", "pyproject.toml/report.json"),),
+    ),
+    "report without a profile": Mistake(
+        ("--esb-report: no environment is selected", "--esb-profile"), args=("--esb-report", "report.json")
+    ),
     "applier that does not exist": Mistake(
         ("ARTIFACTCTL_BIN=/nowhere/artifactctl", "not a program"),
         variables=(("ARTIFACTCTL_BIN", "/nowhere/artifactctl"),),

@@ -24,6 +24,7 @@ OPTIONS = [
     "--esb-keep",
     "--esb-keep-failed",
     "--esb-log-lines",
+    "--esb-report",
     "--esb-lock-timeout",
     "--esb-timeout-reset",
     "--esb-timeout-compose",
@@ -221,6 +222,17 @@ def test_the_matrix_has_a_usual_place(config_of: ConfigOf) -> None:
     assert settings(config_of()).matrix_path(Path("/p")) == "/p" / usual
     assert settings(config_of("--esb-root=/r")).matrix_path(Path("/p")) == "/r" / usual
     assert settings(config_of("--esb-matrix=/m.yaml")).matrix_path(Path("/p")) == Path("/m.yaml")
+
+
+def test_reports_are_files_with_a_known_suffix_each_one_once(config_of: ConfigOf) -> None:
+    """Names are relative to where they are given; an ini file and a variable give one a line."""
+    found = settings(config_of("--esb-report=a.json", "--esb-report", "b/../a.json", "--esb-report=/c.json"))
+    folder = config_of().invocation_params.dir
+    assert found.reports == (folder / "a.json", Path("/c.json"))
+    assert settings(config_of(), {"ESB_REPORT": "a.json\n/c.json"}).reports == found.reports
+    with pytest.raises(UserError) as caught:
+        settings(config_of("--esb-report=report"))
+    assert "unknown suffix ''" in str(caught.value)
 
 
 def test_help_shows_one_group_with_every_option(pytester: pytest.Pytester) -> None:
