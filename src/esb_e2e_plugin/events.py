@@ -6,10 +6,10 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote, quote_plus
 
 KINDS: Final = frozenset(
@@ -84,6 +84,29 @@ def _in_base64(secret: bytes) -> Iterator[str]:
                 yield inner
 
 
+class Observer(Protocol):
+    """Whoever looks on while environments are driven; called in their threads, so it must not wait."""
+
+    def event(self, environment: str, record: Mapping[str, Any]) -> None:
+        """See an event, as `events.jsonl` has it; before there is such a file, only `kind` and its fields."""
+
+    def line(self, environment: str, source: str, text: str) -> None:
+        """See a line of output of `source`, as the log has it."""
+
+
+class Nobody:
+    """Nobody looks on."""
+
+    def event(self, environment: str, record: Mapping[str, Any]) -> None:
+        """Let it pass."""
+
+    def line(self, environment: str, source: str, text: str) -> None:
+        """Let it pass."""
+
+
+NOBODY: Final = Nobody()
+
+
 class Journal:
     """The two files that tell what happened to one environment, and whoever listens.
 
@@ -107,6 +130,7 @@ class Journal:
         listener: Callable[[str, str], None],
         *,
         anew: bool = True,
+        observer: Observer = NOBODY,
     ) -> None:
         """Open both files.
 
@@ -117,6 +141,7 @@ class Journal:
             events: the events file; its folder is made.
             listener: called with environment and text for each line meant for the terminal.
             anew: whether a new run begins; else both files go on.
+            observer: sees each event, and each line but those that the listener gets.
         """
         self.environment = environment
         self.redact = Redactor()
@@ -125,6 +150,7 @@ class Journal:
         self.told: list[str] = []
         self._run_id = run_id
         self._listener = listener
+        self._observer = observer
         self._lock = threading.Lock()
         self._log = _open(log, anew=anew)
         self._events = _open(events, anew=anew)
@@ -137,20 +163,25 @@ class Journal:
             if not kind.startswith(_TEST_KINDS):
                 self.told.append(line)
             _write(self._events, line)
+        if self._observer is not NOBODY:
+            with suppress(ValueError):  # a secret that is a number may have stood where JSON needs one
+                self._observer.event(self.environment, json.loads(line))
 
     def say(self, text: str) -> None:
         """Log `text` and show it on the terminal."""
-        self.line("esb", text)
+        self._log_line("esb", text)
         self._listener(self.environment, self.redact(text))
 
     def line(self, source: str, text: str) -> None:
         """Log one line of output of `source`, which is a service, a command, or `esb` itself."""
-        now = time.time()
+        self._observer.line(self.environment, source, self._log_line(source, text))
+
+    def _log_line(self, source: str, text: str) -> str:
+        now, shown = time.time(), self.redact(plain_text(text))
         clock = time.strftime("%H:%M:%S", time.localtime(now))
         with self._lock:
-            _write(
-                self._log, f"{clock}.{int(now * 1000) % 1000:03d} [{source}] {self.redact(plain_text(text))}"
-            )
+            _write(self._log, f"{clock}.{int(now * 1000) % 1000:03d} [{source}] {shown}")
+        return shown
 
     def tail(self, count: int) -> list[str]:
         """Return the last `count` lines of the log."""

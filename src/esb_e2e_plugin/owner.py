@@ -117,6 +117,7 @@ class Owner:
                 if life.status is Status.UNUSED and not self._finishing and not self._run.cancelled.is_set():
                     life.status = Status.QUEUED
                     life.requested = time.time()
+                    self._run.observer.event(life.scenario.name, {"kind": "env.queued"})
                     self._queue.append(profile)
             self._start_queued()
 

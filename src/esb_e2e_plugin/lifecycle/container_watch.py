@@ -127,6 +127,8 @@ class ContainerWatch:
             StepError: a service ended or turned unhealthy, or the time is up.
         """
         pending = {c.service for c in self._containers.long_running() if c.has_health}
+        waiting = sorted({*pending, self._front_door})
+        self._journal.event("phase.progress", phase="compose", step="health", waiting=waiting)
         answer = None
         while True:
             for event in self._listening().next(POLL_SECONDS):

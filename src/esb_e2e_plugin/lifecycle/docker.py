@@ -102,14 +102,18 @@ class DockerDriver:
 
     def up(self, context: RunContext, deadline: Deadline) -> None:
         """Build what is missing, create everything, fill the volumes, start, and wait until all is well."""
+        self._step("leases")
         pair = self._lease_subnets(context)
+        self._step("images")
         compose = self._compose(context, pair, deadline)
         model = compose.model(deadline)
         warnings = self._fit(model, context, pair)
         built = [name for name, service in model["services"].items() if service.get("build")]
         if built:
+            self._step("build")
             compose.build(built, deadline, no_cache=self._run.settings.no_cache)
         self._creating = True
+        self._step("create")
         try:
             compose.create(deadline)
         except StepError as error:
@@ -117,6 +121,7 @@ class DockerDriver:
         self._creating = False
         with self._commands(self._variables(context), deadline) as commands:
             self._functions.connect(commands)
+        self._step("start")
         services = model["services"]
         self._containers.find(lambda name: DEPLOY_PROFILE in (services.get(name, {}).get("profiles") or ()))
         self._containers.fill_volume(_CERTIFICATES_VOLUME, files_below(self._paths.certificates))
@@ -251,6 +256,9 @@ class DockerDriver:
     def close(self) -> None:
         """Close the connections to the engine."""
         self._engine.close()
+
+    def _step(self, name: str) -> None:
+        self._journal.event("phase.progress", phase="compose", step=name)
 
     def _variables(self, context: RunContext) -> dict[str, str]:
         return for_commands(context.environment, self._scenario.entry.docker_context)

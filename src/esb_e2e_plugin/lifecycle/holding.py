@@ -71,7 +71,15 @@ class Holding:
         self.failure: str | None = None
         self._lock = lock
         self.make_folders()
-        self.journal = Journal(scenario.name, run.run_id, paths.log, paths.events, run.listener, anew=anew)
+        self.journal = Journal(
+            scenario.name,
+            run.run_id,
+            paths.log,
+            paths.events,
+            run.listener,
+            anew=anew,
+            observer=run.observer,
+        )
         if scenario.entry.secret_env_file is not None:
             self.journal.redact.add(secrets.read(scenario.entry.secret_env_file).values())
         if anew:
@@ -93,6 +101,13 @@ class Holding:
             if run.cancelled.is_set():
                 raise CancelledError("the run was interrupted")
 
+        def waiting(who: str) -> None:
+            run.listener(scenario.name, f"waiting: held by {who}")
+            run.observer.event(
+                scenario.name,
+                {"kind": "phase.progress", "phase": "reset", "step": "lock", "waiting": [who]},
+            )
+
         make_host_folder(run.host)
         check_owner(environment_paths(scenario, run.root).state, scenario.name)
         backend = backend_of(scenario, run)
@@ -101,7 +116,7 @@ class Holding:
         lock.acquire(
             run_id=run.run_id,
             timeout=run.settings.lock_timeout,
-            waiting=lambda who: run.listener(scenario.name, f"waiting: held by {who}"),
+            waiting=waiting,
             check=check,
         )
         try:

@@ -68,6 +68,7 @@ class ProcessDriver:
         for service in services:
             self._supervisor.start(service.command)
         pending = {service.name: service for service in services}
+        self._journal.event("phase.progress", phase="compose", step="health", waiting=list(pending))
         answers: dict[str, Health] = {}
         while pending:
             for ended in self._supervisor.poll(POLL_SECONDS):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.events import NOBODY, Observer
 from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.settings import Settings
 
@@ -43,6 +44,7 @@ class Run:
         hooks: the project's own steps.
         listener: receives environment and text of each line for the terminal, from any thread.
         cancelled: set when the run gives up.
+        observer: sees each event and each line of output, from any thread.
     """
 
     run_id: str
@@ -58,3 +60,4 @@ class Run:
     hooks: Hooks
     listener: Callable[[str, str], None]
     cancelled: threading.Event
+    observer: Observer = NOBODY

@@ -163,6 +163,7 @@ class EnvironmentRunner:
                 self._run.applier,
             )
             deploy(artifacts, context, self._driver, self._holding.supervisor, self._journal, deadline)
+        self._journal.event("phase.progress", phase="deploy", step="hooks")
         try:
             self._run.hooks.deploy(environment, lambda text: self._journal.line("pytest_esb_deploy", text))
         except BaseException as error:  # pytest.fail, pytest.skip and sys.exit raise no Exception
