@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esb_e2e_plugin.bringup import Bringup
-    from esb_e2e_plugin.reporting.terminal import LiveTerminal
+    from esb_e2e_plugin.reporting.screen import Screen
     from esb_e2e_plugin.selection import Selection
 
 BRINGUP: "pytest.StashKey[Bringup]" = pytest.StashKey()
 AUTO_WORKERS: "pytest.StashKey[int]" = pytest.StashKey()
 FINISH_ENVIRONMENT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
 SELECTION: "pytest.StashKey[Selection]" = pytest.StashKey()
-TERMINAL: "pytest.StashKey[LiveTerminal]" = pytest.StashKey()
+TERMINAL: "pytest.StashKey[Screen]" = pytest.StashKey()
 
 RESULTS = pytest.StashKey[dict[str, bool]]()
 """Key of `config.stash`: for each environment that the run used, whether everything in it went well."""

@@ -15,7 +15,7 @@ COMMAND_LINE = "command line"
 ENVIRONMENT_VARIABLE = "ESB_ENV"
 MATRIX_LOCATION = Path("e2e", "environments", "test_matrix.yaml")
 
-Kind = Literal["names", "name", "targets", "path", "reports", "flag", "count", "seconds"]
+Kind = Literal["names", "name", "targets", "path", "reports", "flag", "count", "seconds", "choice"]
 
 
 # Every pytest run imports this module: a plain class costs a third of a dataclass.
@@ -28,16 +28,24 @@ class Option:
         help: what it does.
         metavar: what its value is called in the help.
         default: the value where none is given.
+        choices: what a choice may be.
     """
 
     def __init__(
-        self, name: str, kind: Kind, text: str, metavar: str | None = None, default: float | None = None
+        self,
+        name: str,
+        kind: Kind,
+        text: str,
+        metavar: str | None = None,
+        default: float | str | None = None,
+        choices: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.kind = kind
         self.help = text
         self.metavar = metavar
         self.default = default
+        self.choices = choices
 
     @property
     def flag(self) -> str:
@@ -55,6 +63,7 @@ class Option:
         return f"ESB_{self.name.upper()}"
 
 
+OUTPUTS = ("auto", "live", "plain", "stream", "quiet")
 PROFILE = Option(
     "profile", "names", "run on this environment of the matrix; 'all' for every enabled one", "NAME"
 )
@@ -83,6 +92,14 @@ OPTIONS = (
     Option("max_environments", "count", "environments that are there at once; 1: one after the other", "N"),
     Option("log_lines", "count", "lines of the log shown for a failed environment", "N", 40),
     Option("report", "reports", "write a report of the run, .html to look at or .json; repeatable", "FILE"),
+    Option(
+        "output",
+        "choice",
+        "auto: live on a terminal with several environments, stream with -v, quiet with -q, else plain",
+        "|".join(OUTPUTS),
+        "auto",
+        OUTPUTS,
+    ),
     Option("lock_timeout", "seconds", "longest wait for another run's environment, in seconds", "S", 600.0),
     Option("timeout_reset", "seconds", "deadline of the reset phase, in seconds", "S", 60.0),
     Option("timeout_compose", "seconds", "deadline of the compose phase, in seconds", "S", 180.0),
@@ -163,6 +180,7 @@ def expected(option: Option) -> str:
         "targets": "a list of paths or node ids",
         "path": "a path",
         "reports": "a list of files",
+        "choice": f"one of {', '.join(option.choices)}",
         "flag": "true or false",
         "count": "a whole number of at least 1",
         "seconds": "a number of seconds greater than 0",

@@ -67,9 +67,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[st
     with _usage_errors():
         selected = pytest_options.profiles_named(early_config, os.environ)
     if selected or options.ENVIRONMENT_VARIABLE in os.environ or any("[" in argument for argument in args):
-        from esb_e2e_plugin.reporting.terminal import LiveTerminal
+        from esb_e2e_plugin.reporting.screen import Screen
 
-        early_config.stash[TERMINAL] = LiveTerminal(os.dup(1))
+        early_config.stash[TERMINAL] = Screen(os.dup(1))
     return (yield)
 
 

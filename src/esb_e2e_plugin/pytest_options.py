@@ -29,6 +29,7 @@ _INI_TYPES: Mapping[str, Literal["linelist", "string", "bool", "int", "float"]] 
     "path": "string",
     "reports": "linelist",
     "flag": "bool",
+    "choice": "string",
     "count": "int",
     "seconds": "float",
 }
@@ -40,7 +41,7 @@ def add_options(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         text = f"{option.help} [{option.variable}]"
         if option.default is not None:
-            text = f"{option.help} (default: {option.default:g}) [{option.variable}]"
+            text = f"{option.help} (default: {_shown(option.default)}) [{option.variable}]"
         if option.kind == "flag":
             group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=text)
         else:
@@ -115,3 +116,7 @@ class Configured:
             return self._config.getini(option.dest)
         except (ValueError, TypeError, pytest.UsageError) as error:
             raise UserError(f"ini {option.dest}: {error}", f"expected {expected(option)}") from error
+
+
+def _shown(default: float | str) -> str:
+    return default if isinstance(default, str) else f"{default:g}"

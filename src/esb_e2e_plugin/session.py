@@ -25,8 +25,10 @@ from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.project_hooks import ProjectHooks
-from esb_e2e_plugin.reporting.summary import FoldedErrors, guilty_log, write_summary
-from esb_e2e_plugin.reporting.terminal import LiveTerminal
+from esb_e2e_plugin.reporting.display import RUN
+from esb_e2e_plugin.reporting.screen import Screen
+from esb_e2e_plugin.reporting.showing import Showing
+from esb_e2e_plugin.reporting.summary import FoldedErrors, guilty_log
 from esb_e2e_plugin.selection import environment_of, is_exclusive, used_environments
 from esb_e2e_plugin.settings import Settings
 from esb_e2e_plugin.store import host_path
@@ -38,12 +40,13 @@ _CLOCK_SLACK = 1.0  # runtime clients log whole seconds
 class OwnerSession:
     """A session whose process owns the environments: the xdist controller, or the only process."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, plan: Plan, terminal: LiveTerminal) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, plan: Plan, screen: Screen) -> None:
         """Prepare to run `plan`; starts and writes nothing."""
         self._config = config
         self._plan = plan
         self._settings = settings
-        self._terminal = terminal
+        self._showing = Showing(config, settings, plan, screen)
+        display = self._showing.display
         debugs = config.option.usepdb or config.option.trace
         self._run = Run(
             run_id=f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
@@ -57,19 +60,20 @@ class OwnerSession:
             commit=preflight.version_of(plan) if os.environ.get("CI") else None,
             ci=bool(os.environ.get("CI")),
             hooks=ProjectHooks(config),
-            listener=self._line,
+            listener=display.say,
             cancelled=Event(),
+            observer=display,
         )
         self._owner = Owner(
             plan.scenarios,
             self._run,
             Bounds(settings.max_starting or default_starting(), settings.max_environments),
             on_change=self._environment_changed,
-            while_waiting=terminal.drain,
+            while_waiting=display.drain,
         )
         self._durations = Durations()
         facts = {"plan": pickle.dumps(plan)}
-        self._controller = ControllerSide(config, self._owner, self._durations, facts, terminal.drain)
+        self._controller = ControllerSide(config, self._owner, self._durations, facts, display.drain)
         self._unfinished: dict[str, set[str]] = {}
         self._profile_of: dict[str, str] = {}
         self._failed_tests: dict[str, list[str]] = {}
@@ -80,7 +84,8 @@ class OwnerSession:
         config.pluginmanager.register(self._controller, "esb_e2e_controller")
         config.pluginmanager.register(self._interrupts, "esb_e2e_interrupts")
         config.pluginmanager.register(FoldedErrors(self._owner.outcomes), "esb_e2e_folded_errors")
-        terminal.wake = self._wake
+        config.pluginmanager.register(self._showing, "esb_e2e_showing")
+        display.wake = self._wake
 
     @property
     def run_id(self) -> str:
@@ -99,7 +104,7 @@ class OwnerSession:
     def pytest_sessionstart(self) -> None:
         """Find the terminal and what earlier runs took; mind the signals that end the run."""
         self._durations.load(getattr(self._config, "cache", None))
-        self._terminal.reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        self._showing.begin()
         self._interrupts.install()
 
     @pytest.hookimpl(tryfirst=True)
@@ -157,7 +162,6 @@ class OwnerSession:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a failed test for its environment."""
-        self._terminal.drain()
         profile = self._profile_of.get(report.nodeid)
         if report.when in ("call", "teardown"):  # a setup may have waited for its environment
             self._durations.took(report.nodeid, profile, report.duration)
@@ -176,7 +180,6 @@ class OwnerSession:
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Release the environment of a test that was the last one to use it; a scheduler does so itself."""
-        self._terminal.drain()
         profile = self._profile_of.get(nodeid)
         if profile is not None and not self._controller.distributes:
             if nodeid in self._exclusive:
@@ -220,8 +223,8 @@ class OwnerSession:
             except KeyboardInterrupt:
                 interrupted = self._interrupts.ending = True
                 self._owner.cancel()
-                self._line(
-                    "esb", "interrupted: the clean-up goes on; the next interrupt ends this run at once"
+                self._showing.display.say(
+                    RUN, "interrupted: the clean-up goes on; the next interrupt ends this run at once"
                 )
             else:
                 return interrupted
@@ -232,13 +235,14 @@ class OwnerSession:
         who = f"the reaper (pid {reaper})" if reaper is not None else "the next run"
         lines = [f"[esb] interrupted again: what is left is removed by {who}, or by the commands given"]
         lines += [f"[{name}] left: {thing}" for name, things in left.items() for thing in things]
-        self._terminal.write_last(lines)
+        self._showing.display.write_last(lines)
 
     def pytest_unconfigure(self) -> None:
         """Remove what is left where an interrupt has ended the end of the session; give the signals back."""
         if not self._owner.is_done:
             self._owner.cancel()
         self._clean_up()
+        self._showing.display.end()
         self._interrupts.restore()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -247,14 +251,15 @@ class OwnerSession:
             terminalreporter.write_line(f"ERROR: {self._controller.refusal}", red=True)
         elif (unfinished := self._controller.unfinished) and not self._stopped:
             terminalreporter.write_line(f"esb: no worker was left to run {unfinished} test(s)", red=True)
-        logs = {s.name: environment_paths(s, self._plan.root).log for s in self._plan.scenarios}
-        write_summary(terminalreporter, self._owner.outcomes(), logs)
+        self._showing.summarize(self._owner.outcomes())
 
     def _expect(self, ids: Sequence[str], profiles: Sequence[str | None]) -> None:
         for nodeid, profile in zip(ids, profiles, strict=True):
             if profile is not None:
                 self._profile_of[nodeid] = profile
                 self._unfinished.setdefault(profile, set()).add(nodeid)
+        name_of = {scenario.profile: scenario.name for scenario in self._plan.scenarios}
+        self._showing.expect({nodeid: name_of[profile] for nodeid, profile in self._profile_of.items()})
 
     def _test_failure(self, profile: str, report: pytest.TestReport) -> Failure:
         scenario = next(s for s in self._plan.scenarios if s.profile == profile)
@@ -275,12 +280,11 @@ class OwnerSession:
         )
 
     def _environment_changed(self, profile: str) -> None:
+        if (failure := self._owner.failure(profile)) is not None:
+            self._showing.display.failed(failure.environment, f"failed in {failure.phase}: {failure.cause}")
         self._controller.broadcast(profile)
         self._wake()
 
     def _wake(self) -> None:
         self._controller.wake()
         self._owner.notify()
-
-    def _line(self, environment: str, text: str) -> None:
-        self._terminal.push(environment, text)

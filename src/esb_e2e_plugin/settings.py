@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from esb_e2e_plugin.errors import UserError
+from esb_e2e_plugin.errors import UserError, nearest
 from esb_e2e_plugin.options import (
     COMMAND_LINE,
     LISTS,
@@ -52,6 +52,7 @@ class Settings:
         max_environments: Environments that are there at once; None for any number.
         log_lines: Lines of the log in the summary of a failed environment.
         reports: Files to write a report of the run to, absolute; what each ends in is its format.
+        output: How the run is shown: "auto", "live", "plain", "stream" or "quiet".
         lock_timeout: Longest wait for an environment's lock, in seconds.
         timeout_reset: Deadline of the reset phase, in seconds.
         timeout_compose: Deadline of the compose phase, in seconds.
@@ -74,6 +75,7 @@ class Settings:
     max_environments: int | None
     log_lines: int
     reports: tuple[Path, ...]
+    output: str
     lock_timeout: float
     timeout_reset: float
     timeout_compose: float
@@ -168,6 +170,8 @@ def _parse(option: Option, raw: Any, source: str, given: Given) -> Any:
             return _reports(raw or (), label, _base(given, source))
         case "flag":
             return _truth(raw, label)
+        case "choice":
+            return option.default if raw is None else _choice(option, raw, label)
         case _:
             return option.default if raw is None else _number(option, raw, label)
 
@@ -180,6 +184,15 @@ def _name(raw: str, label: str) -> str:
             "expected at most 25 letters, digits, '-' and '_', a letter or digit first",
         )
     return name
+
+
+def _choice(option: Option, raw: str, label: str) -> str:
+    word = raw.strip().casefold()
+    if word not in option.choices:
+        near = nearest(word, option.choices)
+        hint = f"; did you mean {near!r}?" if near is not None else ""
+        raise UserError(f"{label}: {raw!r} is not {expected(option)}{hint}")
+    return word
 
 
 def _targets(raw: str | Iterable[str], label: str, base: Path) -> tuple[str, ...]:

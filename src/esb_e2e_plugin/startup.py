@@ -16,7 +16,7 @@ from esb_e2e_plugin.pytest_options import Configured, needs_profile
 from esb_e2e_plugin.reporting.header import Header
 from esb_e2e_plugin.reporting.report import plugin as report
 from esb_e2e_plugin.reporting.report.files import check_writable
-from esb_e2e_plugin.reporting.terminal import LiveTerminal
+from esb_e2e_plugin.reporting.screen import Screen
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
 from esb_e2e_plugin.session import OwnerSession
 from esb_e2e_plugin.settings import Settings, read_settings
@@ -155,8 +155,8 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
         option.dist, option.tx, option.numprocesses = "no", [], None
     if not option.setupplan and not settings.test_only:
         config.pluginmanager.register(_ComposeSession(plan), _COMPOSE)
-    terminal = config.stash.setdefault(TERMINAL, LiveTerminal(None))
-    session = OwnerSession(config, settings, plan, terminal)
+    screen = config.stash.setdefault(TERMINAL, Screen(None))
+    session = OwnerSession(config, settings, plan, screen)
     config.pluginmanager.register(session, _OWNER)
     if report.is_wanted(config, settings):
         config.pluginmanager.register(report.ReportSession(config, settings, plan, session), "esb_e2e_report")

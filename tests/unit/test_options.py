@@ -25,6 +25,7 @@ OPTIONS = [
     "--esb-keep-failed",
     "--esb-log-lines",
     "--esb-report",
+    "--esb-output",
     "--esb-lock-timeout",
     "--esb-timeout-reset",
     "--esb-timeout-compose",
@@ -73,7 +74,7 @@ def test_defaults_are_those_of_the_contract(config_of: ConfigOf) -> None:
     found = settings(config_of())
     assert (found.profiles, found.matrix, found.root, found.test_targets) == ((), None, None, ())
     assert (found.build_only, found.test_only, found.keep) == (False, False, False)
-    assert (found.log_lines, found.lock_timeout) == (40, 600)
+    assert (found.log_lines, found.output, found.lock_timeout) == (40, "auto", 600)
     assert (found.timeout_reset, found.timeout_compose, found.timeout_deploy) == (60, 180, 600)
     assert set(found.sources.values()) == {"default"}
 
@@ -148,6 +149,11 @@ def test_environment_booleans_take_the_usual_words(config_of: ConfigOf, word: st
     ("args", "environ", "message"),
     [
         ([], {"ESB_KEEP": "maybe"}, "environment ESB_KEEP: 'maybe' is neither true nor false"),
+        (
+            ["--esb-output=strem"],
+            {},
+            "--esb-output: 'strem' is not one of auto, live, plain, stream, quiet; did you mean 'stream'?",
+        ),
         (["--esb-log-lines=0"], {}, "--esb-log-lines: '0' is not a whole number of at least 1"),
         (["--esb-log-lines=1.5"], {}, "--esb-log-lines: '1.5' is not a whole number"),
         ([], {"ESB_LOCK_TIMEOUT": "inf"}, "environment ESB_LOCK_TIMEOUT: 'inf' is not a number of seconds"),
