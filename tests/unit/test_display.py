@@ -101,13 +101,13 @@ def test_a_low_terminal_shows_what_goes_on_first(board: Board) -> None:
 
 def test_an_environment_that_has_ended_says_how(board: Board) -> None:
     """With its tests, or with what has failed."""
-    for name, ok in ((ONE, False), (TWO, True)):
-        if not ok:
-            finished = {"kind": "phase.finished", "phase": "compose", "ok": ok, "cause": "database exited"}
-            board.event(name, finished, 105.0)
+    test = "e2e/test_a.py::test_a[e2e-local-1]"
+    for name, phase, cause in ((ONE, "compose", "database exited"), (TWO, "test", f"{test}: assert 1")):
+        finished = {"kind": "phase.finished", "phase": phase, "ok": False, "cause": cause}
+        board.event(name, finished, 105.0)
         board.event(name, {"kind": "phase.started", "phase": "cleanup"}, 105.0)
         board.event(name, {"kind": "phase.finished", "phase": "cleanup", "ok": True}, 106.5)
-        board.event(name, {"kind": "env.finished", "ok": ok}, 107.0)
+        board.event(name, {"kind": "env.finished", "ok": False}, 107.0)
     assert shown(board, 100)[:2] == [
         "e2e-docker-mine     failed        database exited",
         "e2e-local-mine      failed        1/4 passed, 1 failed, 1 skipped",

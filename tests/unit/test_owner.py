@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from esb_e2e_plugin.capacity import Bounds
+from esb_e2e_plugin.events import NOBODY
 from esb_e2e_plugin.failure import CancelledError, EnvironmentFailedError
 from esb_e2e_plugin.life import Life
 from esb_e2e_plugin.lifecycle.holding import Holding
@@ -78,7 +79,7 @@ def test_a_bring_up_that_the_run_gives_up_has_not_gone_well(monkeypatch: pytest.
     """It has no failure to be told, but nobody has seen the environment work."""
     scenario = cast("Any", SimpleNamespace(profile="early", name="early"))
     settings = SimpleNamespace(test_only=False)
-    run = cast("Any", SimpleNamespace(cancelled=threading.Event(), settings=settings))
+    run = cast("Any", SimpleNamespace(cancelled=threading.Event(), settings=settings, observer=NOBODY))
 
     def wait_for_the_lock(*_: object) -> None:
         assert run.cancelled.wait(60)

@@ -109,7 +109,10 @@ class Board:
                     standing.waiting = tuple(map(_line, record.get("waiting", ())))
                 case "phase.finished":
                     standing.leave(now)
-                    standing.cause = standing.cause or record.get("cause")
+                    cause = record.get("cause")
+                    # That a test has failed, its count says.
+                    if cause is not None and cause.partition(": ")[0] not in standing.reported:
+                        standing.cause = standing.cause or cause
                 case "service.state" if record["state"] == "healthy":
                     standing.waiting = tuple(s for s in standing.waiting if s != record["service"])
                 case "env.finished":
