@@ -1,9 +1,11 @@
 """What a process that runs tests asks of whoever owns the environments."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import Failure
+from esb_e2e_plugin.service_state import ServiceState
 
 
 class Bringup(Protocol):
@@ -18,3 +20,11 @@ class Bringup(Protocol):
 
     def failure(self, name: str) -> Failure | None:
         """Return why the environment failed, or None; never waits."""
+
+    def inspect(self, name: str, timeout: float) -> Sequence[ServiceState]:
+        """Have the environment's log hold everything that was written until now; return how its services are.
+
+        Args:
+            name: the environment.
+            timeout: seconds until giving up: nothing is returned then.
+        """

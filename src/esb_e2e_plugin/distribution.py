@@ -1,8 +1,9 @@
 """Environments and xdist: the controller owns them, workers ask for them through a private channel.
 
 Messages are plain tuples. Before its collection is reported a worker sends `("plan", Collected's fields)`, or
-`("refuse", reason)` where it must run nothing; when a test waits, `("need", profile)`. The controller sends
-`("state", profile, data)`.
+`("refuse", reason)` where it must run nothing; when a test waits, `("need", profile)`; when one has failed,
+`("inspect", profile, number)`. The controller sends `("state", profile, data)` and, when it has looked,
+`("inspected", number, data)`.
 """
 
 import os
@@ -21,6 +22,7 @@ from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import EnvironmentFailedError, Failure, Kind
 from esb_e2e_plugin.keys import WORKERINPUT
 from esb_e2e_plugin.owner import Owner
+from esb_e2e_plugin.service_state import ServiceState
 
 if TYPE_CHECKING:
     from esb_e2e_plugin.scheduling import EnvironmentScheduling
@@ -189,6 +191,12 @@ class ControllerSide:
             (self.refusal,) = rest
         elif kind == "need":
             self._owner.request(rest)
+        elif kind == "inspect":
+            profile, number = rest
+            self._owner.ask(
+                profile,
+                lambda states: self._send(channel, ("inspected", number, [s.to_data() for s in states])),
+            )
 
     def _by_cost(self, collected: Collected) -> list[str]:
         """Return the environments that tests use, the most expensive one first."""
@@ -224,6 +232,8 @@ class WorkerSide:
         self._channel = channel
         self._environments: dict[str, Environment] = {}
         self._failures: dict[str, Failure] = {}
+        self._asked = 0
+        self._inspected: tuple[int, Sequence[ServiceState]] = (0, ())
         self._changed = threading.Condition()
         self._finished = False
         channel.setcallback(self._receive, endmarker=None)
@@ -258,6 +268,16 @@ class WorkerSide:
         """Return why the environment failed, or None."""
         return self._failures.get(name)
 
+    def inspect(self, name: str, timeout: float) -> Sequence[ServiceState]:
+        """Ask the owner to have an environment's log complete, and how its services are."""
+        with self._changed:
+            self._asked += 1
+            number = self._asked
+            self._channel.send(("inspect", name, number))
+            self._changed.wait_for(lambda: self._finished or self._inspected[0] == number, timeout)
+            asked, states = self._inspected
+            return states if asked == number else ()
+
     def finish(self) -> None:
         """Expect the end of the channel from now on."""
         self._finished = True
@@ -266,12 +286,16 @@ class WorkerSide:
         if message is None:
             self._controller_gone()
             return
-        _, profile, data = message
+        kind, about, data = message
         with self._changed:
+            if kind == "inspected":
+                self._inspected = (about, tuple(ServiceState.from_data(state) for state in data))
+                self._changed.notify_all()
+                return
             if data["failure"] is not None:
-                self._failures[profile] = Failure.from_data(data["failure"])
+                self._failures[about] = Failure.from_data(data["failure"])
             if data["environment"] is not None:
-                self._environments[profile] = Environment.from_data(data["environment"])
+                self._environments[about] = Environment.from_data(data["environment"])
             self._changed.notify_all()
 
     def _controller_gone(self) -> None:

@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from esb_e2e_plugin.bringup import Bringup
+    from esb_e2e_plugin.recorder import Recorder
     from esb_e2e_plugin.reporting.screen import Screen
     from esb_e2e_plugin.selection import Selection
 
 BRINGUP: "pytest.StashKey[Bringup]" = pytest.StashKey()
 AUTO_WORKERS: "pytest.StashKey[int]" = pytest.StashKey()
 FINISH_ENVIRONMENT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
+RECORDER: "pytest.StashKey[Recorder]" = pytest.StashKey()
 SELECTION: "pytest.StashKey[Selection]" = pytest.StashKey()
 TERMINAL: "pytest.StashKey[Screen]" = pytest.StashKey()
 

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
@@ -16,6 +16,10 @@ from esb_e2e_plugin.lifecycle.reaper import Reaper
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner
 from esb_e2e_plugin.planner import Scenario
+from esb_e2e_plugin.service_state import ServiceState
+
+Tell = Callable[[Sequence[ServiceState]], None]
+"""Is told how all services are; of an environment that nothing is known of, none."""
 
 _WATCH_SECONDS = 0.1
 _REPORT_LINES = 1000
@@ -47,6 +51,7 @@ class Life:
         requested: when it was first needed, in seconds since the epoch.
         begun: when there was room for it.
         holding: the right to change it, while this run has it.
+        ready_since: when that was, in seconds since the epoch.
         seconds: how long it took until tests could use it.
         needed: whether a test waits for it.
         disturbed_by: the test that may end and restart its services, until all are well again.
@@ -76,6 +81,7 @@ class Life:
         self.requested: float | None = None
         self.begun: float | None = None
         self.holding: Holding | None = None
+        self.ready_since = 0.0
         self.seconds = 0.0
         self.needed = False
         self.disturbed_by: str | None = None
@@ -86,6 +92,9 @@ class Life:
         self._on_change = on_change
         self._thread: threading.Thread | None = None
         self._ended = False
+        self._asking: list[Tell] | None = None  # None while nobody is there to look
+        self._states: Sequence[ServiceState] = ()
+        self._asked = threading.Lock()
         self._over = threading.Event()  # an interrupted join() takes a thread for dead (CPython gh-90882)
 
     @property
@@ -111,6 +120,18 @@ class Life:
         thread = threading.Thread(target=self._live, name=name, daemon=True)
         thread.start()
         self._thread = thread
+
+    def inspect(self, tell: Tell) -> None:
+        """Have its log hold everything that was written until now, and tell how its services are.
+
+        Args:
+            tell: called once, in any thread; after its failure with the states at that moment.
+        """
+        with self._asked:
+            if self._asking is not None:
+                self._asking.append(tell)
+                return
+        tell(self._states)
 
     def wait(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for the end of its thread."""
@@ -154,6 +175,8 @@ class Life:
         try:
             environment = runner.attach() if self._run.settings.test_only else runner.bring_up()
             self.seconds = time.monotonic() - started
+            self.ready_since = time.time()
+            self._asking = []
             self._change(Status.READY, environment=environment)
             recorded = False
             while not self.released.is_set() or self.disturbed_by is not None:
@@ -166,10 +189,18 @@ class Life:
         except CancelledError as error:
             runner.cut_short(error.message)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is this environment's failure
+            if self._asking is not None:
+                self._states = runner.inspect()
             self._change(Status.FAILED, failure=runner.fail(error))
+        finally:
+            with self._asked:
+                asking, self._asking = self._asking or [], None
+            for tell in asking:
+                tell(self._states)
 
     def _watch(self, runner: EnvironmentRunner) -> None:
         """Look after the services for a moment; after a test that disturbs them, until all are well again."""
+        self._answer(runner)
         if (test := self.disturbed_by) is None:
             try:
                 runner.watch(_WATCH_SECONDS)
@@ -179,12 +210,21 @@ class Life:
             return
         while not self.calm.is_set() and not self.released.is_set():
             runner.endure(_WATCH_SECONDS)
+            self._answer(runner)
         runner.settle(test)
 
         def settled() -> None:
             self.disturbed_by = None
 
         self._on_change(settled)
+
+    def _answer(self, runner: EnvironmentRunner) -> None:
+        with self._asked:
+            asking, self._asking = self._asking or [], []
+        if asking:
+            states = runner.inspect()
+            for tell in asking:
+                tell(states)
 
     def _end(self, holding: Holding) -> None:
         settings = self._run.settings

@@ -5,17 +5,20 @@ It lives in the process that decides the end of the run: the xdist controller, o
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from queue import Empty, SimpleQueue
 
 from esb_e2e_plugin.capacity import Bounds
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import EnvironmentFailedError, Failure, Kind
-from esb_e2e_plugin.life import Life, Status, left
+from esb_e2e_plugin.life import Life, Status, Tell, left
 from esb_e2e_plugin.lifecycle.reaper import Reaper
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.planner import Scenario
+from esb_e2e_plugin.service_state import ServiceState
 
 _WAKE_SECONDS = 0.2
 _LOOK_SECONDS = 2.0
@@ -157,6 +160,25 @@ class Owner:
     def environment(self, name: str) -> Environment | None:
         """Return an environment that tests may use, or None."""
         return self._lives[name].environment
+
+    def ready_since(self, name: str) -> float:
+        """Return when tests could use an environment first, in seconds since the epoch; 0 if never."""
+        return self._lives[name].ready_since
+
+    def inspect(self, name: str, timeout: float) -> Sequence[ServiceState]:
+        """Have an environment's log hold all that was written until now; return how its services are."""
+        answer: SimpleQueue[Sequence[ServiceState]] = SimpleQueue()
+        self.ask(name, answer.put)
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            self._while_waiting()
+            with suppress(Empty):
+                return answer.get(timeout=min(left, _WAKE_SECONDS))
+        return ()
+
+    def ask(self, name: str, tell: Tell) -> None:
+        """Have `tell` called, in any thread, with what `inspect` returns."""
+        self._lives[name].inspect(tell)
 
     def is_settled(self, name: str) -> bool:
         """Tell whether an environment may be used, or never will be: who asks for it need not wait."""

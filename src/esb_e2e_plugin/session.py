@@ -26,7 +26,9 @@ from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.project_hooks import ProjectHooks
 from esb_e2e_plugin.reporting.display import RUN
+from esb_e2e_plugin.reporting.junit_sections import JunitSections
 from esb_e2e_plugin.reporting.screen import Screen
+from esb_e2e_plugin.reporting.sections import CrashSections, record_tests
 from esb_e2e_plugin.reporting.showing import Showing
 from esb_e2e_plugin.reporting.summary import FoldedErrors, guilty_log
 from esb_e2e_plugin.selection import environment_of, is_exclusive, used_environments
@@ -82,6 +84,10 @@ class OwnerSession:
         self._interrupts = Interrupts(self._say_what_is_left)
         config.stash[BRINGUP] = self._owner
         config.pluginmanager.register(self._controller, "esb_e2e_controller")
+        record_tests(config, self._owner, plan)
+        crashes = CrashSections(self._owner, plan, self._profile_of)
+        config.pluginmanager.register(crashes, "esb_e2e_crash_sections")
+        config.pluginmanager.register(JunitSections(config), "esb_e2e_junit_sections")
         config.pluginmanager.register(self._interrupts, "esb_e2e_interrupts")
         config.pluginmanager.register(FoldedErrors(self._owner.outcomes), "esb_e2e_folded_errors")
         config.pluginmanager.register(self._showing, "esb_e2e_showing")

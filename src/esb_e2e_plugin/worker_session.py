@@ -10,6 +10,7 @@ from esb_e2e_plugin.distribution import Collected, WorkerSide
 from esb_e2e_plugin.keys import BRINGUP
 from esb_e2e_plugin.pausing import Pausing
 from esb_e2e_plugin.planner import Plan
+from esb_e2e_plugin.reporting.sections import record_tests
 from esb_e2e_plugin.selection import is_exclusive, units, used_environments
 
 
@@ -30,6 +31,7 @@ class WorkerSession:
         self._refused = False
         config.option.loadgroup = False  # node ids stay plain: the scheduler learns of groups by the plan
         config.pluginmanager.register(Pausing(), "esb_e2e_pausing")
+        record_tests(config, self._side, self.plan)
 
     def refuse(self, reason: str) -> None:
         """Run nothing, and let the controller end the run."""

@@ -1,6 +1,8 @@
 """The containers of an environment under watch: until all are well, and that none ends or turns unhealthy."""
 
 import json
+import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,11 +13,22 @@ from esb_e2e_plugin.failure import CancelledError, StepError
 from esb_e2e_plugin.lifecycle.containers import Container, Containers
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.engine import Engine
-from esb_e2e_plugin.lifecycle.engine_events import ContainerEvent, EventStream
+from esb_e2e_plugin.lifecycle.engine_events import (
+    FUNCTION,
+    KIND_LABEL,
+    SERVICE_LABEL,
+    ContainerEvent,
+    EventStream,
+)
 from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
 from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS
+from esb_e2e_plugin.service_state import ServiceState
 
 _CHECKS_SHOWN = 3
+_CAUGHT_UP_LINES = 3
+_CAUGHT_UP_BYTES = 256 * 1024
+_CATCH_UP_POLL_SECONDS = 0.005
+_ALIVE = ("created", "running", "paused", "restarting")
 
 
 class ContainerWatch:
@@ -48,6 +61,7 @@ class ContainerWatch:
         self._logs = logs
         self._journal = journal
         self._events: EventStream | None = None
+        self._followed: set[str] = set()
 
     def begin(self) -> None:
         """Listen to the engine."""
@@ -68,6 +82,49 @@ class ContainerWatch:
         """
         for service, container in services.items():
             self._engine.follow(container, self.log_of(service))
+
+    def follow_workers(self) -> None:
+        """Copy what functions' workers write that run already."""
+        for container in self._engine.containers(self._project):
+            if container["Labels"].get(KIND_LABEL) == FUNCTION and container["State"] == "running":
+                self._follow_worker(container["Id"], container["Names"][0].lstrip("/"))
+
+    def catch_up(self, timeout: float) -> None:
+        """Return when the log files hold what the engine has of every container, or the time is up.
+
+        Args:
+            timeout: seconds until giving up.
+        """
+        deadline = time.monotonic() + timeout
+        for container in self._engine.containers(self._project):
+            path, identity = self._log_of_container(container), container["Id"]
+            if path is None:
+                continue
+            last = self._engine.tail(identity, _CAUGHT_UP_LINES)
+            while not _holds(path, last) and time.monotonic() < deadline:
+                time.sleep(_CATCH_UP_POLL_SECONDS)
+
+    def states(self) -> list[ServiceState]:
+        """Return how every container is."""
+        found = []
+        for container in self._engine.containers(self._project):
+            labels, name = container["Labels"], container["Names"][0].lstrip("/")
+            if (facts := self._engine.facts(container["Id"])) is None:
+                continue  # removed meanwhile
+            state = facts["State"]
+            running = state["Status"] in _ALIVE
+            found.append(
+                ServiceState(
+                    name=name if labels.get(KIND_LABEL) == FUNCTION else labels.get(SERVICE_LABEL, name),
+                    state=state["Status"],
+                    function=labels.get(KIND_LABEL) == FUNCTION,
+                    health=(state.get("Health") or {}).get("Status"),
+                    exit_code=None if running else state["ExitCode"],
+                    oom_killed=state.get("OOMKilled"),
+                    restarts=facts.get("RestartCount"),
+                )
+            )
+        return sorted(found, key=lambda state: (state.function, state.name))
 
     def log_of(self, service: str) -> Path:
         """Return the file that a service's output is copied to."""
@@ -216,9 +273,7 @@ class ContainerWatch:
     def _unexpected(self, event: ContainerEvent) -> StepError | None:
         if event.worker:
             if event.action == "start":
-                path = self._logs / "functions" / f"{event.service}.log"
-                path.parent.mkdir(exist_ok=True)
-                self._engine.follow(event.container, path)
+                self._follow_worker(event.container, event.service)
             return None
         container = self._containers.get(event.service)
         if container is None or container.deploy_only:
@@ -233,6 +288,27 @@ class ContainerWatch:
                 return self._removed(event.service)
             return self._ended(container, {**state, "ExitCode": event.exit_code})
         return None
+
+    def _follow_worker(self, container: str, name: str) -> None:
+        if container in self._followed:  # whoever looked before its event came has begun already
+            return
+        self._followed.add(container)
+        path = self._log_of_worker(name)
+        path.parent.mkdir(exist_ok=True)
+        self._engine.follow(container, path)
+
+    def _log_of_worker(self, name: str) -> Path:
+        return self._logs / "functions" / f"{name}.log"
+
+    def _log_of_container(self, container: Mapping[str, Any]) -> Path | None:
+        """Return the file that a container's output is copied to; None where nobody copies it."""
+        labels = container["Labels"]
+        if labels.get(KIND_LABEL) == FUNCTION:
+            name = container["Names"][0].lstrip("/")
+            self._follow_worker(container["Id"], name)
+            return self._log_of_worker(name)
+        service = self._containers.get(labels.get(SERVICE_LABEL, ""))
+        return self.log_of(service.service) if service is not None and not service.deploy_only else None
 
     def _removed(self, service: str) -> StepError:
         return self.failed(service, f"the container of {service} was removed")
@@ -251,6 +327,17 @@ class ContainerWatch:
         if self._events is None:
             self._events = self._engine.listen(self._project)
         return self._events
+
+
+def _holds(path: Path, lines: Sequence[str]) -> bool:
+    """Tell whether the end of a file holds `lines`, or what came after them."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _CAUGHT_UP_BYTES))
+            end = file.read().decode(errors="replace")
+    except OSError:
+        return not lines
+    return "\n".join(lines) in "\n".join(end.splitlines())
 
 
 def _last_error(lines: Sequence[str]) -> str | None:

@@ -30,12 +30,14 @@ from esb_e2e_plugin.lifecycle.supervisor import Supervisor
 from esb_e2e_plugin.networks import SubnetLedger, SubnetPair
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.processes import described, end_marked, marked
+from esb_e2e_plugin.service_state import ServiceState
 from esb_e2e_plugin.store import write_atomically
 
 _CERTIFICATES_VOLUME = "certificates"
 _CONFIG_VOLUME = "config"
 _PROVISIONER = "provisioner"
 _SETTLE_SECONDS = 1.0
+_CATCH_UP_SECONDS = 1.0
 
 
 class DockerDriver:
@@ -143,7 +145,9 @@ class DockerDriver:
         if gone is None:
             self._containers.find(lambda name: name not in services)
             self._watch.begin()
+            self._supervisor.skip_old_lines()
             self._watch.follow(services)
+            self._watch.follow_workers()
         return gone
 
     def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
@@ -224,6 +228,17 @@ class DockerDriver:
     def last_lines(self, service: str, count: int) -> tuple[str, ...]:
         """Return the last lines that a service's container wrote."""
         return self._watch.last_lines(service, count)
+
+    def inspect(self) -> list[ServiceState]:
+        """Follow the logs to what the engine has, and look at every container and task."""
+        self._watch.catch_up(_CATCH_UP_SECONDS)
+        self._supervisor.follow()
+        states = self._watch.states()
+        try:
+            return states + self._functions.states(self._project)
+        except StepError as error:  # the containers say why
+            self._journal.line("esb", f"the functions' workers cannot be looked at: {error.message}")
+            return states
 
     def diagnose(self) -> None:
         """Write state, health output and last lines of every container into the log."""

@@ -8,6 +8,7 @@ from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.health import HealthCheck
+from esb_e2e_plugin.service_state import ServiceState
 
 
 class Driver(Protocol):
@@ -56,6 +57,9 @@ class Driver(Protocol):
 
     def services(self) -> Mapping[str, Any]:
         """Return the running services as plain data, for `attach` in a later run."""
+
+    def inspect(self) -> list[ServiceState]:
+        """Copy everything that was written until now into the log; return how services and workers are."""
 
     def diagnose(self) -> None:
         """Write into the log what the engine knows of each service, before anything is removed."""

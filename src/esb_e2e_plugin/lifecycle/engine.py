@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import IPv4Network
@@ -14,6 +14,7 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException, NotFound
 
+from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.endpoint import connect, find
 from esb_e2e_plugin.lifecycle.engine_errors import engine_errors
 from esb_e2e_plugin.lifecycle.engine_events import EventStream
@@ -128,14 +129,35 @@ class Engine:
             found: dict[str, Any] = self._api.inspect_container(container)
         return found
 
-    def state(self, container: str) -> dict[str, Any] | None:
-        """Return how a container is; None where there is no such container any more."""
+    def facts(self, container: str) -> dict[str, Any] | None:
+        """Return what `inspect` does; None where there is no such container any more."""
         with engine_errors("inspecting a container"):
             try:
-                found: dict[str, Any] = self._api.inspect_container(container)["State"]
+                found: dict[str, Any] = self._api.inspect_container(container)
             except NotFound:
                 return None
         return found
+
+    def state(self, container: str) -> dict[str, Any] | None:
+        """Return how a container is; None where there is no such container any more."""
+        facts = self.facts(container)
+        return facts["State"] if facts is not None else None
+
+    def execute(self, container: str, argv: Sequence[str]) -> str:
+        """Run a program in a container to its end, and return what it writes.
+
+        Raises:
+            StepError: it failed, or there is no such container.
+        """
+        what = f"running {argv[0]} in {container}"
+        with engine_errors(what):
+            made = self._api.exec_create(container, list(argv))["Id"]
+            output: bytes = self._api.exec_start(made)
+            code = self._api.exec_inspect(made)["ExitCode"]
+        text = output.decode(errors="replace")
+        if code != 0:
+            raise StepError(f"{what}: exit code {code}: {text.strip()}")
+        return text
 
     def image_user(self, image: str) -> tuple[int, int]:
         """Return uid and gid that an image runs as, where it names them as numbers; else root's."""

@@ -17,6 +17,7 @@ from esb_e2e_plugin.lifecycle.engine_errors import NOT_ANSWERING
 
 SERVICE_LABEL = "com.docker.compose.service"
 KIND_LABEL = "com.esb.kind"
+FUNCTION = "function"
 
 _STREAM_ERRORS = (
     OSError,
@@ -98,7 +99,7 @@ class EventStream:
 def _event(event: Mapping[str, Any]) -> ContainerEvent:
     attributes = event["Actor"]["Attributes"]
     name, code = attributes["name"], attributes.get("exitCode")
-    worker = attributes.get(KIND_LABEL) == "function"
+    worker = attributes.get(KIND_LABEL) == FUNCTION
     return ContainerEvent(
         container=event["Actor"]["ID"],
         service=name if worker else attributes.get(SERVICE_LABEL, name),

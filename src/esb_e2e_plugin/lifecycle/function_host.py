@@ -16,6 +16,7 @@ from esb_e2e_plugin.lifecycle.registry import Registry
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.networks import SubnetLedger
 from esb_e2e_plugin.planner import Scenario
+from esb_e2e_plugin.service_state import ServiceState
 
 NODE: Final = "runtime-node"
 
@@ -57,6 +58,9 @@ class FunctionHost(Protocol):
 
     def check(self, context: RunContext) -> None:
         """Raise `StepError` unless the agent, which is well, starts functions where it should."""
+
+    def states(self, project: str) -> list[ServiceState]:
+        """Return how those workers are that are no containers of the environment's engine."""
 
     def release(self) -> None:
         """Give back what was leased."""
@@ -103,6 +107,10 @@ class EngineFunctions:
                 remedy="set engine_socket in the matrix to the engine's socket on its own host",
                 service="agent",
             )
+
+    def states(self, project: str) -> list[ServiceState]:  # noqa: ARG002
+        """Return none: all are containers of the engine."""
+        return []
 
     def release(self) -> None:
         """Do nothing: nothing was leased."""
@@ -177,6 +185,13 @@ class ContainerdFunctions:
                 remedy="set AGENT_RUNTIME to containerd for the agent in the compose file",
                 service="agent",
             )
+
+    def states(self, project: str) -> list[ServiceState]:
+        """Return how containerd's tasks are."""
+        argv = ["ctr", "--namespace", project, "tasks", "ls"]
+        lines = self._engine.execute(f"{project}-{NODE}-1", argv).splitlines()[1:]
+        tasks = sorted((line.split() for line in lines), key=lambda fields: fields[0])
+        return [ServiceState(name=fields[0], state=fields[-1].lower(), function=True) for fields in tasks]
 
     def release(self) -> None:
         """Give the functions' subnet back."""

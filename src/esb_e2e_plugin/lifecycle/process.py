@@ -11,7 +11,7 @@ from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import PortTakenError, StepError
-from esb_e2e_plugin.lifecycle import image_index, stack
+from esb_e2e_plugin.lifecycle import image_index, process_states, stack
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.fixture_images import fixture_images
 from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
@@ -22,6 +22,7 @@ from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Exit
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.process_identity import ProcessIdentity
 from esb_e2e_plugin.processes import described, end_marked, marked
+from esb_e2e_plugin.service_state import ServiceState
 from esb_e2e_plugin.store import write_atomically
 
 _ADDRESS_IN_USE = 98  # services/README.md: exit status of a service whose address is taken
@@ -49,6 +50,7 @@ class ProcessDriver:
         """
         self._supervisor = supervisor
         self._gone: list[Exit] = []
+        self._checks: Mapping[str, HealthCheck] = {}
         self._mark = mark
         self._journal = journal
         self._scenario = scenario
@@ -64,6 +66,7 @@ class ProcessDriver:
     def up(self, context: RunContext, deadline: Deadline) -> None:
         """Start all services at once and wait until each of them answers."""
         services = stack.services(context)
+        self._checks = {service.name: service.health for service in services}
         stack.function_logs(context).mkdir(parents=True, exist_ok=True)
         for service in services:
             self._supervisor.start(service.command)
@@ -147,6 +150,12 @@ class ProcessDriver:
     def services(self) -> Mapping[str, Any]:
         """Return which process is which service."""
         return {name: vars(identity) for name, identity in self._supervisor.identities().items()}
+
+    def inspect(self) -> list[ServiceState]:
+        """Follow the logs to their ends, and look at every process."""
+        self._gone += self._supervisor.poll(0)
+        services = process_states.services(self._supervisor.identities(), self._gone, self._checks)
+        return services + process_states.workers(self._mark)
 
     def diagnose(self) -> None:
         """Write nothing: a process leaves no more than its output, which is in the log."""

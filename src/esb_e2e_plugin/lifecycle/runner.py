@@ -1,5 +1,7 @@
 """One environment on its way from nothing to ready: `reset → compose → deploy`, and while tests use it."""
 
+from collections.abc import Sequence
+
 from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.diagnosis import diagnose
 from esb_e2e_plugin.environment import Environment
@@ -11,6 +13,7 @@ from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.deploy import Artifacts, deploy
 from esb_e2e_plugin.lifecycle.health import probe
 from esb_e2e_plugin.lifecycle.holding import Holding
+from esb_e2e_plugin.service_state import ServiceState
 
 
 class EnvironmentRunner:
@@ -90,6 +93,14 @@ class EnvironmentRunner:
     def endure(self, timeout: float) -> None:
         """Wait up to `timeout` seconds while a test may end and restart services."""
         self._driver.endure(timeout)
+
+    def inspect(self) -> Sequence[ServiceState]:
+        """Copy everything that was written until now into the log, and return how all services are."""
+        try:
+            return self._driver.inspect()
+        except Exception as error:  # noqa: BLE001  a look at what went wrong must not be what goes wrong
+            self._journal.line("esb", f"the services cannot be looked at: {error}")
+            return ()
 
     def settle(self, test: str) -> None:
         """Wait until every service is well again after a test that may have disturbed them.
