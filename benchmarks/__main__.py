@@ -2,7 +2,18 @@
 
 import sys
 
-from benchmarks import artifactctl, bring_up, collection, docker, echo, idle, java, scheduling, worker_start
+from benchmarks import (
+    artifactctl,
+    bring_up,
+    collection,
+    docker,
+    echo,
+    idle,
+    java,
+    recording,
+    scheduling,
+    worker_start,
+)
 from benchmarks.measuring import table
 
 BENCHMARKS = {
@@ -15,6 +26,7 @@ BENCHMARKS = {
     "java": java,
     "worker_start": worker_start,
     "scheduling": scheduling,
+    "recording": recording,
 }
 
 

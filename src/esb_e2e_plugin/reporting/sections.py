@@ -62,7 +62,6 @@ class FailureSections:
         self._bringup = bringup
         self._secrets = _secret_files(plan)
         self._budget = _SETTLE_BUDGET_SECONDS
-        self._reported: tuple[TestRecord, int] | None = None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
@@ -72,7 +71,7 @@ class FailureSections:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
-        self, item: pytest.Item, call: "pytest.CallInfo[None]"
+        self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Add the sections to the report of a failure."""
         report = yield
@@ -81,26 +80,20 @@ class FailureSections:
             failure = self._bringup.failure(profile)
             # An environment that failed before says so once, in its own block.
             if failure is None or str(report.longrepr) != failure.one_line():
-                report.sections.extend(self._sections(profile, test, test.environment, call))
+                report.sections.extend(self._sections(profile, test, test.environment))
         return report
 
-    def _sections(
-        self, profile: str, test: TestRecord, environment: Environment, call: "pytest.CallInfo[None]"
-    ) -> list[tuple[str, str]]:
+    def _sections(self, profile: str, test: TestRecord, environment: Environment) -> list[tuple[str, str]]:
         try:
-            return self._collected(profile, test, environment, call)
+            return self._collected(profile, test, environment)
         except Exception as error:  # noqa: BLE001  a report without sections is better than none
             return [(LOGS, f"could not be collected: {type(error).__name__}: {error}")]
 
-    def _collected(
-        self, profile: str, test: TestRecord, environment: Environment, call: "pytest.CallInfo[None]"
-    ) -> list[tuple[str, str]]:
+    def _collected(self, profile: str, test: TestRecord, environment: Environment) -> list[tuple[str, str]]:
         hide = _hiding(environment, self._secrets.get(profile))
-        position, requests = test.log_position, list(test.requests)
-        if call.when == "teardown" and self._reported is not None and self._reported[0] is test:
-            position, requests = self._reported[1], []  # the report of the call has shown the rest
+        requests = list(test.requests)
         states = self._bringup.inspect(profile, _INSPECT_SECONDS)
-        log = _Log(environment.paths.log, position, test.entered, hide)
+        log = _Log(environment.paths.log, test.log_position, test.entered, hide)
 
         def trace(trace_id: str | None) -> bool:
             return trace_id == test.trace_id
@@ -109,12 +102,11 @@ class FailureSections:
         if waited:
             self._bringup.inspect(profile, _INSPECT_SECONDS)  # what ended last may have logged elsewhere
             log.read()
-        self._reported = (test, log.end)
         text = excerpt(in_order_of_time(log.lines), trace)
         if waiting:
             text += f"\n… still to come after {waited:.1f} s: {', '.join(waiting)}"
         return _filled(
-            (REQUESTS, requests_text(requests, test.dropped if requests else 0, hide)),
+            (REQUESTS, requests_text(requests, test.dropped, hide)),
             (LOGS, text),
             (CONTAINERS, states_text(states, environment.project)),
         )
