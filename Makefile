@@ -27,7 +27,7 @@ READY := $(VENV)/.ready-$(FOLDER)
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready-$(FOLDER)
 
-.PHONY: help setup e2e test test-versions test-chaos lint lint-code lint-format lint-types lint-stubs bench engine jars requirements proto clean
+.PHONY: help setup e2e test test-versions test-chaos lint lint-code lint-format lint-types lint-stubs lint-artifacts bench engine jars artifacts requirements proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,7 +57,7 @@ test-versions: $(READY) ## Run the plugin's tests with every pytest, with and wi
 test-chaos: $(READY) ## Kill workers, controllers and groups at random moments (SEED=0 RUNS=100 ARGS=...)
 	CHAOS_SEED=$(SEED) CHAOS_RUNS=$(RUNS) $(RUN) -m pytest -n auto --dist worksteal tests/chaos $(ARGS)
 
-lint: lint-code lint-format lint-types lint-stubs ## Check code, format, types and generated stubs
+lint: lint-code lint-format lint-types lint-stubs lint-artifacts ## Check code, format, types, generated stubs and artifacts
 
 lint-code: $(READY)
 	$(RUN) -m ruff check .
@@ -70,6 +70,9 @@ lint-types: $(READY)
 
 lint-stubs: $(READY)
 	$(RUN) scripts/proto.py --check
+
+lint-artifacts: $(READY)
+	$(RUN) scripts/artifacts.py --check
 
 bench: $(READY) $(BENCH_READY) ## Measure how fast things are, against the targets (ARGS="docker echo" for some only)
 	$(RUN) -m benchmarks $(ARGS)
@@ -85,6 +88,9 @@ engine: ## Install and start a Docker engine where none answers, and a JDK with 
 
 jars: $(READY) ## Fetch the jars of Java functions and build theirs (needs a JDK and Maven; ARGS=--lock pins anew)
 	$(RUN) scripts/jars.py $(ARGS)
+
+artifacts: $(READY) ## Generate e2e/artifacts from e2e/fixtures (ARGS=--check changes nothing, --force overwrites)
+	$(RUN) scripts/artifacts.py $(ARGS)
 
 requirements: ## Pin requirements/ anew; UPGRADE=1 takes the newest versions
 	@sh scripts/requirements.sh $(if $(UPGRADE),--upgrade)

@@ -27,7 +27,7 @@ def lock(commands: Commands) -> None:
     new = POM.with_name(f".{jars.LOCK}.new")
     new.write_text("".join(lines), encoding="utf-8")
     new.replace(POM.with_name(jars.LOCK))
-    print(f"{len(lines)} jars locked; stage them: python scripts/runtime_base.py")
+    print(f"{len(lines)} jars locked; stage them: make artifacts")
 
 
 def main() -> int:

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
-
-from artifactctl import output, runtime_config
+from artifactctl import output, runtime_config, yaml_output
 from artifactctl.fields import Field
 from artifactctl.manifest import Manifest, load_manifest
 from artifactctl.runtime_config import (
@@ -21,7 +19,6 @@ LOCK_TIMEOUT: Final = 60.0
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +167,7 @@ def render(config: RuntimeConfig) -> dict[str, bytes]:
         ROUTING_FILE: {"routes": routes},
     }
     return {
-        name: _yaml({**_plain(config.other_keys.get(name, {})), **document})
+        name: yaml_output.dumped({**_plain(config.other_keys.get(name, {})), **document})
         for name, document in documents.items()
     }
 
@@ -192,27 +189,3 @@ def _last(earlier: Mapping[_Key, _Value], later: Mapping[_Key, _Value]) -> dict[
 
 def _plain(fields: Mapping[str, Field]) -> dict[str, Any]:
     return {name: value.value for name, value in fields.items()}
-
-
-def _yaml(document: dict[str, Any]) -> bytes:
-    text: bytes = yaml.dump(
-        _ordered(document),
-        Dumper=_Dumper,
-        default_flow_style=False,
-        allow_unicode=True,
-        encoding="utf-8",
-        sort_keys=False,
-        width=110,
-    )
-    return text
-
-
-def _ordered(value: Any) -> Any:
-    """Return a copy of `value` with sorted keys and nothing shared, so that no aliases are written."""
-    if isinstance(value, dict):
-        # YAML's own sorting gives up when numbers and strings are keys of one mapping.
-        keys = sorted(value, key=lambda key: (not isinstance(key, str), str(key)))
-        return {key: _ordered(value[key]) for key in keys}
-    if isinstance(value, list):
-        return [_ordered(item) for item in value]
-    return value

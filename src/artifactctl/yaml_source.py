@@ -5,7 +5,7 @@ bombs, duplicate keys, broken encodings) end in one `YamlError` that names the l
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,13 +126,19 @@ def load(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> Document:
     return loads(regular_file.read(path, limit_bytes, YamlError), path)
 
 
-def loads(text: bytes, path: Path) -> Document:
+def loads(text: bytes, path: Path, tags: Mapping[str, str] | None = None) -> Document:
     """Parse `text`, the content of the file at `path`.
+
+    Args:
+        text: UTF-8.
+        path: named in errors.
+        tags: what a tagged value stands for, a mapping with this one key: with `{"!Ref": "Ref"}`, `!Ref X`
+            is read as `{Ref: X}`.
 
     Raises:
         YamlError: it is not one well-formed YAML mapping in UTF-8.
     """
-    root = _Reader(path).read(_decoded(text, path))
+    root = _Reader(path, tags or {}).read(_decoded(text, path))
     if root is None or root.value is None:
         raise YamlError("expected a mapping, found nothing", path=path, line=1)
     if not isinstance(root, _Mapping):
@@ -155,11 +161,12 @@ def _decoded(text: bytes, path: Path) -> str:
 class _Open:
     """A mapping or list whose end has not come yet."""
 
-    __slots__ = ("anchor", "key", "merged", "node")
+    __slots__ = ("anchor", "key", "merged", "node", "tag")
 
-    def __init__(self, node: _Mapping | _Sequence, anchor: str | None) -> None:
+    def __init__(self, node: _Mapping | _Sequence, anchor: str | None, tag: str | None) -> None:
         self.node = node
         self.anchor = anchor
+        self.tag = tag
         self.key: _Node | None = None
         self.merged: list[_Mapping] | None = None
 
@@ -167,8 +174,9 @@ class _Open:
 class _Reader:
     """Builds nodes from the parser's events; one instance reads one text."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tags: Mapping[str, str]) -> None:
         self._path = path
+        self._tags = tags
         self._resolver: Any = Resolver()
         self._open: list[_Open] = []
         self._anchors: dict[str, _Node | None] = {}
@@ -198,7 +206,7 @@ class _Reader:
     def _take(self, event: yaml.Event) -> None:
         match event:
             case yaml.ScalarEvent():
-                self._complete(self._scalar(event), event.anchor, event)
+                self._complete(self._tagged(self._scalar(event), event.tag), event.anchor, event)
             case yaml.MappingStartEvent():
                 self._start(_Mapping(_line(event)), _MAP, event)
             case yaml.SequenceStartEvent():
@@ -208,18 +216,30 @@ class _Reader:
                 if isinstance(done.node, _Mapping):
                     self._merge(done.node, done.merged or [], event)
                 self._open.pop()
-                self._complete(done.node, done.anchor, event)
+                self._complete(self._tagged(done.node, done.tag), done.anchor, event)
             case yaml.AliasEvent():
                 self._add(self._aliased(event), event)
 
     def _start(self, node: _Mapping | _Sequence, tag: str, event: yaml.CollectionStartEvent) -> None:
-        if event.tag not in (None, "!", tag):
+        if event.tag not in (None, "!", tag) and event.tag not in self._tags:
             raise self._error(f"tag {event.tag} is not supported here", event)
         if len(self._open) >= LIMIT_DEPTH:
             raise self._error(f"is nested deeper than {LIMIT_DEPTH} levels", event)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
-        self._open.append(_Open(node, event.anchor))
+        self._open.append(_Open(node, event.anchor, event.tag))
+
+    def _tagged(self, node: _Node, tag: str | None) -> _Node:
+        name = self._tags.get(tag) if tag is not None else None
+        if name is None:
+            return node
+        stands_for = _Mapping(node.line)
+        stands_for.entries[name] = node
+        stands_for.keys[name] = _Node(node.line, name, name)
+        stands_for.value[name] = node.value
+        stands_for.weight += node.weight
+        stands_for.height = node.height + 1
+        return stands_for
 
     def _complete(self, node: _Node, anchor: str | None, event: yaml.Event) -> None:
         if anchor is not None:
@@ -299,6 +319,8 @@ class _Reader:
     def _scalar(self, event: yaml.ScalarEvent) -> _Node:
         text: str = event.value
         tag = event.tag
+        if tag in self._tags:
+            tag = _STR
         if tag in (None, "!"):
             # Only plain scalars are looked at for numbers and the like; quoted ones are strings.
             plain = tag is None and event.implicit[0]

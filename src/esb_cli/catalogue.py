@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "deploy": "Generate artifacts from templates, build their images, and apply them.",
     "schema": "Print a JSON Schema of the package.",
     "version": "Print the version.",
 }
@@ -15,6 +16,7 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "artifact": (
         "Work with artifacts: what a manifest, an artifact.yml, describes.",
         {
+            "generate": "Turn SAM templates into artifact roots and a manifest.",
             "apply": "Check a manifest and merge its configuration into a folder.",
         },
     ),

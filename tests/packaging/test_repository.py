@@ -35,6 +35,7 @@ PYTEST_MODULES = tuple(
     )
 )
 COMMAND = "esb_cli"
+PRODUCER = "esb_producer"
 HEAVY = ("boto3", "click", "cryptography", "docker", "filelock", "grpc", "pydantic", "requests", "yaml")
 DOCUMENTATION_HOSTS = {"docs.aws.amazon.com", "json-schema.org", "pkg.go.dev"}
 RESERVED_DOMAINS = ("example", "test")
@@ -46,6 +47,7 @@ def _sources() -> dict[str, Path]:
     for folder, package in (
         ("src", PLUGIN),
         ("src", "artifactctl"),
+        ("src", PRODUCER),
         ("src", COMMAND),
         ("services", "esb_services"),
     ):
@@ -83,9 +85,13 @@ def _breaches(importers: tuple[str, ...], forbidden: tuple[str, ...]) -> list[st
     ("importers", "forbidden"),
     [
         pytest.param(("artifactctl",), (PLUGIN, COMMAND, "esb_services"), id="artifactctl"),
-        pytest.param(("esb_services",), (PLUGIN, COMMAND, "artifactctl"), id="services"),
-        pytest.param((PLUGIN, "artifactctl", COMMAND), ("esb_services",), id="no services in tests' tools"),
-        pytest.param((PLUGIN,), (COMMAND,), id="no command in the plugin"),
+        pytest.param(("esb_services",), (PLUGIN, COMMAND, PRODUCER, "artifactctl"), id="services"),
+        pytest.param(
+            (PLUGIN, "artifactctl", COMMAND, PRODUCER), ("esb_services",), id="no services in tests' tools"
+        ),
+        pytest.param((PLUGIN, PRODUCER), (COMMAND,), id="no command in plugin and producer"),
+        pytest.param((PLUGIN, "artifactctl"), (PRODUCER,), id="nothing generates at test time"),
+        pytest.param((PRODUCER,), (PLUGIN,), id="producer"),
         pytest.param((*LOWER, COMMAND), PYTEST_MODULES, id="lifecycle and command below the session"),
     ],
 )

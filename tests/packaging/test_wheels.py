@@ -102,7 +102,7 @@ def test_the_wheels_hold_the_packages_and_nothing_else(wheels: dict[str, Path]) 
     """Code, type marker, schema and licence are in; tests, caches and sources of other parts are not."""
     assert wheels.keys() == {"pytest_esb_e2e", "esb_services"}
     packages = {
-        "pytest_esb_e2e": {"esb_e2e_plugin", "artifactctl", "esb_cli"},
+        "pytest_esb_e2e": {"esb_e2e_plugin", "artifactctl", "esb_cli", "esb_producer"},
         "esb_services": {"esb_services"},
     }
     for name, wheel in wheels.items():

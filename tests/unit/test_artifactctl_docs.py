@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-_PAGE = Path(__file__).parents[2] / "docs/artifactctl.md"
+_DOCS = Path(__file__).parents[2] / "docs"
 
 
 def _run(command: str, folder: Path) -> str:
@@ -30,14 +30,20 @@ def _run(command: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "number",
-    [pytest.param(0, id="config"), pytest.param(1, id="images", marks=pytest.mark.engine)],
+    ("name", "number"),
+    [
+        pytest.param("artifactctl.md", 0, id="config"),
+        pytest.param("artifactctl.md", 1, id="images", marks=pytest.mark.engine),
+        pytest.param("artifacts.md", 0, id="generate"),
+    ],
 )
-def test_a_walk_through_prints_what_the_page_shows(tmp_path: Path, number: int) -> None:
+def test_a_walk_through_prints_what_the_page_shows(tmp_path: Path, name: str, number: int) -> None:
     """Every command is run in its order; only the digest and the folder are left open."""
-    page = _PAGE.read_text(encoding="utf-8")
-    setup = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[number]
-    session = re.findall(r"```console\n(.*?)```", page, re.DOTALL)[number]
+    page = (_DOCS / name).read_text(encoding="utf-8")
+    walks = re.findall(
+        r"n an empty folder:\n\n```sh\n(.*?)```(?:(?!```).)*```console\n(.*?)```", page, re.DOTALL
+    )
+    setup, session = walks[number]
     assert _run(setup, tmp_path) == ""
     shown = ""
     for command in re.findall(r"^\$ (.*)$", session, re.MULTILINE):

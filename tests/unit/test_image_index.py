@@ -78,7 +78,7 @@ def test_an_image_is_found_by_the_name_of_its_function(write: Write, app: Path) 
                 "runtime": "python",
                 "source": str(made),
                 "handler": "app.run",
-                "python_path": [str(hooks), *map(str, layers)],
+                "python_path": [str(hooks), *map(str, reversed(layers))],
             }
         },
     }

@@ -129,4 +129,6 @@ def _handler_of(folder: Path) -> str | None:
 
 
 def _layers(folder: Path) -> list[str]:
-    return [str(path) for path in sorted((folder / "layers").glob("*/python")) if path.is_dir()]
+    """Return where layers are imported from: in an image the last one lies over the others."""
+    found = sorted((folder / "layers").glob("*/python"), reverse=True)
+    return [str(path) for path in found if path.is_dir()]

@@ -1,0 +1,1 @@
+"""The producer: SAM templates → artifact roots and one manifest; renders, and applies nothing."""
