@@ -1,16 +1,20 @@
 """What the scenarios share: polling, taking turns, and looks at pools and workers."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from filelock import FileLock
 
 from esb_e2e_plugin.environment import Environment
+
+if TYPE_CHECKING:
+    import docker
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -126,6 +130,17 @@ def workers(esb_gateway: requests.Session) -> Callable[[str], set[str]]:
         return {entry["container_id"] for entry in containers if entry["function_name"] == function}
 
     return look
+
+
+@pytest.fixture
+def engine(esb_environment: Environment) -> Iterator["docker.DockerClient"]:
+    """The engine that the environment's services are containers of, wherever it is."""
+    # Environments without an engine never need the client.
+    from esb_e2e_plugin.lifecycle.endpoint import connect, find
+
+    client = connect(find(os.environ, esb_environment.docker_context), timeout=60)
+    yield client
+    client.close()
 
 
 @pytest.fixture

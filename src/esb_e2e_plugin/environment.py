@@ -75,6 +75,7 @@ class Environment:
         urls: base URLs.
         paths: files and folders.
         credentials: user, password, keys; never shown by `repr`.
+        docker_context: the docker context of its engine; None for the usual one, and where it has none.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Environment:
     urls: Urls
     paths: Paths
     credentials: Credentials = field(repr=False)
+    docker_context: str | None = None
 
     def to_data(self) -> dict[str, Any]:
         """Return the record as plain dictionaries, strings and numbers, for a channel or a file."""

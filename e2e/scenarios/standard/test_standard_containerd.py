@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -42,14 +42,6 @@ class Node:
         """Return the labels of a worker."""
         labels: dict[str, str] = json.loads(self.ctr("containers", "info", worker))["Labels"]
         return labels
-
-
-@pytest.fixture
-def engine() -> Iterator[docker.DockerClient]:
-    """The engine that the environment's services are containers of."""
-    client = docker.from_env()
-    yield client
-    client.close()
 
 
 @pytest.fixture

@@ -15,20 +15,20 @@ pytestmark = [pytest.mark.esb_mode("docker", "containerd"), pytest.mark.esb_excl
 
 @pytest.mark.parametrize("service", ["gateway", "agent"])
 def test_calls_are_answered_after_a_restart(
-    esb_environment: Environment, esb_gateway: requests.Session, eventually: Callable[..., Any], service: str
+    esb_environment: Environment,
+    esb_gateway: requests.Session,
+    engine: docker.DockerClient,
+    eventually: Callable[..., Any],
+    service: str,
 ) -> None:
     """A service that was killed and started again serves the same configuration as before."""
     before = esb_gateway.get("/health").json()["config"]["digest"]
     esb_gateway.post("/api/echo", json={}).raise_for_status()
     labels = [f"com.esb.env={esb_environment.name}", f"com.docker.compose.service={service}"]
-    engine = docker.from_env()
-    try:
-        (container,) = engine.containers.list(filters={"label": labels})
-        container.kill()
-        container.wait(timeout=30)
-        container.start()
-    finally:
-        engine.close()
+    (container,) = engine.containers.list(filters={"label": labels})
+    container.kill()
+    container.wait(timeout=30)
+    container.start()
 
     def answered() -> None:
         try:

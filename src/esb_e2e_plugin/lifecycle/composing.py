@@ -23,7 +23,7 @@ def compose(holding: Holding, deadline: Deadline) -> RunContext:
     taken: set[int] = set()
     for _ in range(_MOST_MOVES):
         context = _context(holding, _lease(holding, taken), credentials)
-        holding.environment = _environment(context)
+        holding.environment = _environment(context, holding.scenario.entry.docker_context)
         holding.journal.redact.add(vars(context.credentials).values())
         holding.state.write_credentials(vars(context.credentials))
         elsewhere = () if holding.engine_host is None else (holding.engine_host,)
@@ -58,7 +58,7 @@ def _context(holding: Holding, ports: PortBlock, credentials: Credentials) -> Ru
     )
 
 
-def _environment(context: RunContext) -> Environment:
+def _environment(context: RunContext, docker_context: str | None) -> Environment:
     return Environment(
         name=context.name,
         profile=context.profile,
@@ -69,6 +69,7 @@ def _environment(context: RunContext) -> Environment:
         urls=context.urls,
         paths=context.paths,
         credentials=context.credentials,
+        docker_context=docker_context,
     )
 
 
