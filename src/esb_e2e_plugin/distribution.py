@@ -123,11 +123,16 @@ class ControllerSide:
         return self._scheduling is not None
 
     @property
-    def unfinished(self) -> int:
-        """How many tests no worker has run to their end, also where none was ever handed out."""
-        if self._scheduling is not None and self._scheduling.collection_is_completed:
-            return self._scheduling.unfinished
-        return max((len(collected.unit_of) for collected in self._collected.values()), default=0)
+    def undone(self) -> str | None:
+        """What was to be done when no worker was left to do it, or None."""
+        if self._scheduling is None:
+            return None
+        if not self._collected:
+            return "collect the tests"
+        tests = max(len(collected.unit_of) for collected in self._collected.values())
+        if self._scheduling.collection_is_completed:
+            tests = self._scheduling.unfinished
+        return f"run {tests} test(s)" if tests else None
 
     def profiles_of(self, node: Any) -> Sequence[str | None]:
         """Return the profile of each test that a worker has collected, by its index."""

@@ -213,7 +213,7 @@ class OwnerSession:
         if self._controller.refusal is not None:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         passed = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if self._controller.unfinished and session.exitstatus in passed:  # no worker was left
+        if self._controller.undone and session.exitstatus in passed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if not all(results.values()) and session.exitstatus in passed:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -255,8 +255,8 @@ class OwnerSession:
         """Say why environments failed, and why a worker ran nothing."""
         if self._controller.refusal is not None:
             terminalreporter.write_line(f"ERROR: {self._controller.refusal}", red=True)
-        elif (unfinished := self._controller.unfinished) and not self._stopped:
-            terminalreporter.write_line(f"esb: no worker was left to run {unfinished} test(s)", red=True)
+        elif (undone := self._controller.undone) and not self._stopped:
+            terminalreporter.write_line(f"esb: no worker was left to {undone}", red=True)
         self._showing.summarize(self._owner.outcomes())
 
     def _expect(self, ids: Sequence[str], profiles: Sequence[str | None]) -> None:

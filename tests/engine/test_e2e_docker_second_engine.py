@@ -25,6 +25,8 @@ from tests.faults.project import Result, eventually, own_ports
 
 pytestmark = pytest.mark.engine
 
+RESTART = "e2e/scenarios/standard/test_standard_restart.py"
+
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecondEngine]:
@@ -98,12 +100,12 @@ def test_a_context_leads_everything_to_its_engine(on_second_engine: Callable[...
 def test_the_platform_runs_on_another_engine_with_all_its_workers(
     on_second_engine: Callable[..., DockerProject], engine: SecondEngine
 ) -> None:
-    """The smoke suite is green, and its function workers were started on the second engine only."""
+    """Smoke and restarts are green, and function workers were started on the second engine only."""
     project = on_second_engine(Platform, engine_socket=str(engine.socket))
     # What the first engine has of the functions' images need not be built again.
     engine.load(function_images())
     with started_on(project, {}) as on_first, started_on(project, engine.variables) as on_second:
-        result = project.run("-n2", "--esb-test-target", SMOKE)
+        result = project.run("-n2", "--esb-test-target", SMOKE, "--esb-test-target", RESTART)
     assert result.code == 0, result.output + result.log
     assert " passed" in result.output
     assert on_first == []

@@ -220,3 +220,13 @@ def test_tests_that_no_worker_was_left_to_run_fail_the_run(project: Project) -> 
     assert result.parseoutcomes() == {"passed": 1}
     assert "esb: no worker was left to run 2 test(s)" in output(result)
     project.assert_removed("one-local")
+
+
+def test_a_worker_that_ends_before_it_has_collected_fails_the_run(project: Project) -> None:
+    """That nothing was collected is no answer to what was asked for."""
+    project.matrix(entries("one-local", artifacts=False))
+    project.write("e2e/scenarios/test_a.py", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    result = project.run("--esb-profile", "one-local", "-n", "1", "--max-worker-restart", "0")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes() == {}
+    assert "esb: no worker was left to collect the tests" in output(result)
