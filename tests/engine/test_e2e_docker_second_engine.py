@@ -25,6 +25,8 @@ from tests.faults.project import Result, eventually, own_ports
 
 pytestmark = pytest.mark.engine
 
+BUILD_SECONDS = 600
+"""A run that may have to build the images of all functions."""
 RESTART = "e2e/scenarios/standard/test_standard_restart.py"
 
 
@@ -105,7 +107,8 @@ def test_the_platform_runs_on_another_engine_with_all_its_workers(
     # What the first engine has of the functions' images need not be built again.
     engine.load(function_images())
     with started_on(project, {}) as on_first, started_on(project, engine.variables) as on_second:
-        result = project.run("-n2", "--esb-test-target", SMOKE, "--esb-test-target", RESTART)
+        run = project.start("-n2", "--esb-test-target", SMOKE, "--esb-test-target", RESTART)
+        result = run.wait(BUILD_SECONDS)
     assert result.code == 0, result.output + result.log
     assert " passed" in result.output
     assert on_first == []
