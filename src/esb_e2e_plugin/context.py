@@ -176,6 +176,11 @@ def _handed_on(host_env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def states_folder(root: Path) -> Path:
+    """Return where the state folders of a project's environments are, each by its environment's name."""
+    return root / ".esb" / "e2e" / "state"
+
+
 def environment_paths(scenario: Scenario, root: Path) -> Paths:
     """Return the files and folders of an environment, which depend on nothing but its name.
 
@@ -183,7 +188,7 @@ def environment_paths(scenario: Scenario, root: Path) -> Paths:
         scenario: What to run.
         root: The project root.
     """
-    state = root / ".esb" / "e2e" / "state" / scenario.name
+    state = states_folder(root) / scenario.name
     logs_folder = root / "e2e" if (root / "e2e").is_dir() else root / ".esb"
     return Paths(
         root=root,

@@ -134,6 +134,16 @@ class LeaseLedger:
         """Let the lease of `key` outlive this process, until it is leased again or released."""
         self._change(key, holder=None, kept_boot=boot_id())
 
+    def is_kept(self, key: str) -> bool:
+        """Tell whether the lease of `key` is kept, and the host has not been started anew since."""
+        lease = self._read().leases.get(key)
+        return lease is not None and lease.kept_boot == boot_id()
+
+    def preview(self, key: str, blocks: range, taken: Callable[[int], tuple[int, str] | None]) -> int | None:
+        """Return the block that `lease` would lease now; None where none is left. Nothing is leased."""
+        candidates = _candidates(self._read(), key, blocks)
+        return next((base for base in candidates if taken(base) is None), None)
+
     def _change(self, key: str, *, holder: ProcessIdentity | None, kept_boot: str | None) -> None:
         with self._table() as table:
             if (lease := table.leases.get(key)) is not None:

@@ -73,6 +73,21 @@ class Holder:
         )
 
 
+class HeldError(EsbError):
+    """Somebody else has the right to change an environment.
+
+    Attributes:
+        holder: who it is, in one phrase.
+    """
+
+    def __init__(self, holder: str, timeout: float) -> None:
+        super().__init__(
+            f"the environment is held by {holder}, and was not free within {timeout:g} s",
+            remedy="wait for that run, end it, or raise --esb-lock-timeout",
+        )
+        self.holder = holder
+
+
 class EnvironmentLock:
     """The right to change one environment, from `reset` to the end of clean-up; it dies with its holder."""
 
@@ -103,7 +118,7 @@ class EnvironmentLock:
             check: called while waiting; what it raises ends the wait.
 
         Raises:
-            EsbError: the lock was not free in time; names the holder.
+            HeldError: the lock was not free in time; names the holder.
         """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -157,6 +172,17 @@ class EnvironmentLock:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def held_by(self) -> Holder | None:
+        """Return who holds the lock now; None where it is free, or its holder has not yet said who it is."""
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            return None if lock_descriptor(descriptor, blocking=False) else self.holder()
+        finally:
+            os.close(descriptor)
+
     def holder(self) -> Holder | None:
         """Return who wrote itself down as the holder, or None."""
         try:
@@ -178,10 +204,7 @@ class EnvironmentLock:
             holder = self.holder()
             who = holder.describe() if holder else f"another run ({self.path})"
             if time.monotonic() >= deadline:
-                raise EsbError(
-                    f"the environment is held by {who}, and was not free within {timeout:g} s",
-                    remedy="wait for that run, end it, or raise --esb-lock-timeout",
-                )
+                raise HeldError(who, timeout)
             if time.monotonic() >= tell_at:
                 waiting(who)
                 tell_at = time.monotonic() + _TELL_AGAIN_SECONDS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -72,21 +72,11 @@ class SubnetLedger:
         Raises:
             EsbError: No pair is left.
         """
-        # A network whose addresses are none of the engine's business is listed as one of all addresses.
-        taken = (*(network for network in used if network.prefixlen), *host_routes())
-        first, last = int(pool.network_address), int(pool.broadcast_address)
-        size = 2 ** (32 - _PAIR_PREFIX)
-
-        def overlapping(base: int) -> tuple[int, str] | None:
-            pair = IPv4Network((base, _PAIR_PREFIX))
-            other = next((network for network in taken if network.overlaps(pair)), None)
-            return None if other is None else (base, f"overlaps {other}")
-
         base = self._ledger.lease(
             key,
             environment=environment,
-            blocks=range(first, last - size + 2, size),
-            taken=overlapping,
+            blocks=_blocks(pool),
+            taken=_overlapping(used),
             none_left=EsbError(
                 f"no pair of free /{SUBNET_PREFIX} subnets is left for environment {environment} in {pool}",
                 "remove networks that nobody uses (docker network prune), or choose another subnet_pool",
@@ -95,6 +85,11 @@ class SubnetLedger:
         )
         return SubnetPair.of(IPv4Network((base, _PAIR_PREFIX)))
 
+    def preview(self, key: str, *, pool: IPv4Network, used: Collection[IPv4Network]) -> SubnetPair | None:
+        """Return the subnets that `lease` would lease now; None where none are left. Nothing is leased."""
+        base = self._ledger.preview(key, _blocks(pool), _overlapping(used))
+        return None if base is None else SubnetPair.of(IPv4Network((base, _PAIR_PREFIX)))
+
     def release(self, key: str) -> None:
         """Give the subnets of `key` back; they stay remembered for the next time."""
         self._ledger.release(key)
@@ -102,6 +97,23 @@ class SubnetLedger:
     def keep(self, key: str) -> None:
         """Let the lease of `key` outlive this process, until it is leased again or released."""
         self._ledger.keep(key)
+
+
+def _blocks(pool: IPv4Network) -> range:
+    size = 2 ** (32 - _PAIR_PREFIX)
+    return range(int(pool.network_address), int(pool.broadcast_address) - size + 2, size)
+
+
+def _overlapping(used: Collection[IPv4Network]) -> Callable[[int], tuple[int, str] | None]:
+    # A network whose addresses are none of the engine's business is listed as one of all addresses.
+    taken = (*(network for network in used if network.prefixlen), *host_routes())
+
+    def overlap(base: int) -> tuple[int, str] | None:
+        pair = IPv4Network((base, _PAIR_PREFIX))
+        other = next((network for network in taken if network.overlaps(pair)), None)
+        return None if other is None else (base, f"overlaps {other}")
+
+    return overlap
 
 
 def host_routes() -> list[IPv4Network]:

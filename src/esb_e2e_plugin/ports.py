@@ -129,7 +129,7 @@ class PortLedger:
         base = self._ledger.lease(
             key,
             environment=environment,
-            blocks=range(port_base, end - BLOCK_SIZE + 1, BLOCK_SIZE),
+            blocks=_blocks(port_base),
             taken=lambda base: _taken_port(PortBlock(base, bind_address), avoid, here=here),
             none_left=EsbError(
                 f"no block of {BLOCK_SIZE} free ports is left for environment {environment} "
@@ -140,6 +140,24 @@ class PortLedger:
         )
         return PortBlock(base, bind_address)
 
+    def preview(
+        self,
+        key: str,
+        *,
+        port_base: int = PORT_BASE,
+        bind_address: str = "127.0.0.1",
+        here: bool = True,
+    ) -> PortBlock | None:
+        """Return the block that `lease` would lease now; None where none is left. Nothing is leased."""
+        base = self._ledger.preview(
+            key, _blocks(port_base), lambda base: _taken_port(PortBlock(base, bind_address), (), here=here)
+        )
+        return None if base is None else PortBlock(base, bind_address)
+
+    def is_kept(self, key: str) -> bool:
+        """Tell whether the lease of `key` outlives the process that made it."""
+        return self._ledger.is_kept(key)
+
     def release(self, key: str) -> None:
         """Give the block of `key` back; it stays remembered for the next time."""
         self._ledger.release(key)
@@ -147,6 +165,10 @@ class PortLedger:
     def keep(self, key: str) -> None:
         """Let the lease of `key` outlive this process, until it is leased again or released."""
         self._ledger.keep(key)
+
+
+def _blocks(port_base: int) -> range:
+    return range(port_base, _range_end(port_base) - BLOCK_SIZE + 1, BLOCK_SIZE)
 
 
 def _range_end(port_base: int) -> int:

@@ -2,15 +2,12 @@
 
 import os
 import pickle
-import secrets
-import time
 from collections.abc import Generator, Sequence
-from threading import Event
 from typing import Any
 
 import pytest
 
-from esb_e2e_plugin import RESULTS, preflight
+from esb_e2e_plugin import RESULTS
 from esb_e2e_plugin.capacity import Bounds, default_starting
 from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.distribution import ControllerSide
@@ -20,8 +17,6 @@ from esb_e2e_plugin.failure import Failure, Kind
 from esb_e2e_plugin.fixtures.environment import finish_environment
 from esb_e2e_plugin.interrupts import Interrupts
 from esb_e2e_plugin.keys import BRINGUP
-from esb_e2e_plugin.lifecycle.deploy import find_applier
-from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.project_hooks import ProjectHooks
@@ -31,9 +26,9 @@ from esb_e2e_plugin.reporting.screen import Screen
 from esb_e2e_plugin.reporting.sections import CrashSections, record_tests
 from esb_e2e_plugin.reporting.showing import Showing
 from esb_e2e_plugin.reporting.summary import FoldedErrors, guilty_log
+from esb_e2e_plugin.runs import new_run
 from esb_e2e_plugin.selection import environment_of, is_exclusive, used_environments
 from esb_e2e_plugin.settings import Settings
-from esb_e2e_plugin.store import host_path
 
 _GUILTY_LINES = 20
 _CLOCK_SLACK = 1.0  # runtime clients log whole seconds
@@ -50,20 +45,12 @@ class OwnerSession:
         self._showing = Showing(config, settings, plan, screen)
         display = self._showing.display
         debugs = config.option.usepdb or config.option.trace
-        self._run = Run(
-            run_id=f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}",
-            root=plan.root,
-            host=host_path(os.environ),
-            port_base=plan.port_base,
-            subnet_pool=plan.subnet_pool,
-            environ=dict(os.environ),
-            settings=settings.without_deadlines() if debugs else settings,
-            applier=find_applier(os.environ),
-            commit=preflight.version_of(plan) if os.environ.get("CI") else None,
-            ci=bool(os.environ.get("CI")),
-            hooks=ProjectHooks(config),
-            listener=display.say,
-            cancelled=Event(),
+        self._run = new_run(
+            plan,
+            settings.without_deadlines() if debugs else settings,
+            os.environ,
+            ProjectHooks(config),
+            display.say,
             observer=display,
         )
         self._owner = Owner(

@@ -8,6 +8,7 @@ import pytest
 
 from esb_e2e_plugin import capacity, nested_hooks, planner, preflight
 from esb_e2e_plugin.compose_preflight import ComposePreflight
+from esb_e2e_plugin.context import states_folder
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.keys import AUTO_WORKERS, SELECTION, TERMINAL, WORKERINPUT
 from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
@@ -20,6 +21,7 @@ from esb_e2e_plugin.reporting.screen import Screen
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
 from esb_e2e_plugin.session import OwnerSession
 from esb_e2e_plugin.settings import Settings, read_settings
+from esb_e2e_plugin.store import StateFile
 from esb_e2e_plugin.worker_session import WorkerSession
 
 _OWNER = "esb_e2e_owner"
@@ -111,12 +113,18 @@ def _settings(config: pytest.Config) -> Settings:
     if settings.profiles or settings.env is None:
         return settings
     try:
-        known = [entry.name for entry in _matrix(config, settings).entries]
+        matrix = _matrix(config, settings)
     except UserError:  # without a profile the matrix is no business of this session
         return settings
-    # An ESB_ENV that is an entry's name selects that entry.
-    named = tuple(name for name in known if name.casefold() == settings.env.casefold())
-    return replace(settings, profiles=named)
+    # An ESB_ENV that is an entry's name selects that entry; what is running says what it was made from.
+    wanted = {settings.env.casefold()}
+    if settings.test_only and (made_from := _profile_of(matrix, settings.env)) is not None:
+        wanted = {made_from.casefold()}
+    return replace(settings, profiles=tuple(e.name for e in matrix.entries if e.name.casefold() in wanted))
+
+
+def _profile_of(matrix: Matrix, environment: str) -> str | None:
+    return StateFile(states_folder(matrix.root) / environment.lower()).profile()
 
 
 def _select_named(config: pytest.Config, settings: Settings, named: NamedTests) -> Selection:

@@ -115,6 +115,7 @@ class EnvironmentState:
         config_digest: digest of the applied configuration.
         cause: why it failed, in one line.
         phase: the phase that it was in.
+        profile: the entry of the matrix that it is made from.
     """
 
     status: Status
@@ -125,6 +126,7 @@ class EnvironmentState:
     config_digest: str | None = None
     cause: str | None = None
     phase: str = "reset"
+    profile: str | None = None
 
 
 class StateFile:
@@ -153,6 +155,13 @@ class StateFile:
     def write_credentials(self, credentials: Mapping[str, str]) -> None:
         """Replace the credentials, which the state does not hold."""
         write_atomically(self.credentials_path, json.dumps(dict(credentials)) + "\n")
+
+    def profile(self) -> str | None:
+        """Return the entry of the matrix that the environment is made from; None where nothing tells."""
+        try:
+            return str(json.loads(self.path.read_text(encoding="utf-8"))["profile"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
 
     def read(self) -> EnvironmentState | None:
         """Return the state, with the credentials in `environment`; None where none can be read."""

@@ -55,6 +55,18 @@ def leave(holding: Holding) -> None:
         holding.give_back()
 
 
+def remove(holding: Holding) -> Failure | None:
+    """Remove everything of an environment, whoever brought it up, and give it back.
+
+    Returns:
+        A failure if something is left.
+    """
+    holding.supervisor.skip_old_lines()
+    with suppress(StepError):  # what it could not remove, the clean-up names
+        holding.driver.reset(Deadline(_CLEANUP_SECONDS, holding.run.cancelled, "--esb-timeout-reset"))
+    return clean_up(holding)
+
+
 def end_for_owner(holding: Holding) -> None:
     """End an environment as its owner, which is gone, would have: leave it, or remove it."""
     holding.supervisor.skip_old_lines()
@@ -73,9 +85,7 @@ def end_for_owner(holding: Holding) -> None:
                 holding.give_back()
             return
     holding.journal.say("its owner is gone: the reaper removes it")
-    with suppress(StepError):  # what it could not remove, the clean-up names
-        holding.driver.reset(Deadline(_CLEANUP_SECONDS, holding.run.cancelled, "--esb-timeout-reset"))
-    clean_up(holding)
+    remove(holding)
 
 
 def left(holding: Holding) -> list[str]:

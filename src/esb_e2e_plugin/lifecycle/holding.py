@@ -89,11 +89,17 @@ class Holding:
         self.driver = backend.driver(scenario, run, paths, key, self.supervisor, self.journal)
 
     @classmethod
-    def own(cls, scenario: Scenario, run: Run) -> Self:
+    def own(cls, scenario: Scenario, run: Run, *, anew: bool = True) -> Self:
         """Wait for the right to change an environment, and take it.
 
+        Args:
+            scenario: what runs.
+            run: what all environments of the run share.
+            anew: whether log and events begin anew.
+
         Raises:
-            EsbError: another run holds it for too long; names the holder.
+            HeldError: another run holds it for too long; names the holder.
+            EsbError: its engine does not answer, or it belongs to another user.
             CancelledError: the run ended meanwhile.
         """
 
@@ -120,7 +126,7 @@ class Holding:
             check=check,
         )
         try:
-            return cls(scenario, run, lock, key, backend)
+            return cls(scenario, run, lock, key, backend, anew=anew)
         except BaseException:
             lock.release()
             raise
@@ -193,6 +199,7 @@ class Holding:
                     config_digest=applied_digest(config) if config is not None else None,
                     cause=cause,
                     phase=self.phase,
+                    profile=self.scenario.profile,
                 )
             )
 
