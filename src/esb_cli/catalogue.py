@@ -9,6 +9,19 @@ from typing import Final
 
 COMMANDS: Final[Mapping[str, str]] = {
     "deploy": "Generate artifacts from templates, build their images, and apply them.",
+    "completion": "Print a script for the completion of a shell.",
+    "doctor": "Look for what keeps environments from coming up.",
+    "down": "Remove an environment.",
+    "env": "Print the variables of an environment.",
+    "exec": "Run a command in the container of a service.",
+    "invoke": "Call a function and print its result.",
+    "logs": "Print what services and functions have written.",
+    "plan": "Print what a run would do.",
+    "prune": "Remove what dead runs have left.",
+    "ps": "List environments, or what runs in one.",
+    "reset": "Bring an environment up anew from nothing.",
+    "url": "Print where a service is reached.",
+    "up": "Bring an environment up and leave it running.",
     "schema": "Print a JSON Schema of the package.",
     "version": "Print the version.",
 }

@@ -7,32 +7,32 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import pytest
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Lets SIGTERM and SIGHUP interrupt a session as Ctrl-C does, and nobody wait for its end twice.
+    """Lets SIGTERM and SIGHUP interrupt a run as Ctrl-C does, and nobody wait for its end twice.
 
     Attributes:
-        ending: whether the run ends because of a signal.
+        ending: whether the run ends because of a signal: the next one ends this process.
     """
 
-    def __init__(self, last_words: Callable[[], None]) -> None:
+    def __init__(self, last_words: Callable[[], None], exit_code: int) -> None:
         """Mind no signal yet.
 
         Args:
             last_words: called in a thread of its own before this process ends at once.
+            exit_code: with which it ends then.
         """
         self.ending = False
         self._last_words = last_words
+        self._exit_code = exit_code
         self._thread: threading.Thread | None = None
         self._earlier: dict[int, Any] = {}
 
     def install(self) -> None:
         """Mind the signals from now on."""
-        with suppress(ValueError):  # not in the main thread: whoever embeds pytest minds them
+        with suppress(ValueError):  # not in the main thread: whoever embeds this minds them
             for number in _SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, which must stay so
                     self._earlier[number] = signal.signal(number, self._interrupt)
@@ -42,16 +42,11 @@ class Interrupts:
         while self._earlier:
             signal.signal(*self._earlier.popitem())
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Know an interrupt that ends the session from one that a debugger's prompt has taken."""
-        self.ending = self.ending or excinfo.errisinstance(KeyboardInterrupt)
-
     def _interrupt(self, number: int, _frame: object) -> None:
         if not self.ending:
             raise KeyboardInterrupt(signal.Signals(number).name)
         if self._thread is not None:
-            os._exit(pytest.ExitCode.INTERRUPTED)
+            os._exit(self._exit_code)
         # Not in this frame: whatever it has interrupted may hold the lock of a file or a queue.
         self._thread = threading.Thread(target=self._end, name="esb-last-words", daemon=True)
         self._thread.start()
@@ -60,4 +55,4 @@ class Interrupts:
         try:
             self._last_words()
         finally:
-            os._exit(pytest.ExitCode.INTERRUPTED)
+            os._exit(self._exit_code)

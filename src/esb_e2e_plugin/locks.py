@@ -172,14 +172,14 @@ class EnvironmentLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def held_by(self) -> Holder | None:
-        """Return who holds the lock now; None where it is free, or its holder has not yet said who it is."""
+    def is_held(self) -> bool:
+        """Tell whether somebody holds the lock now."""
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
-            return None
+            return False
         try:
-            return None if lock_descriptor(descriptor, blocking=False) else self.holder()
+            return not lock_descriptor(descriptor, blocking=False)
         finally:
             os.close(descriptor)
 

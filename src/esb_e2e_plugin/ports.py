@@ -125,7 +125,7 @@ class PortLedger:
             EsbError: No block is left, or another living process holds the lease of `key`.
             UserError: The address does not belong to this host.
         """
-        end = _range_end(port_base)
+        end = range_end(port_base)
         base = self._ledger.lease(
             key,
             environment=environment,
@@ -167,11 +167,18 @@ class PortLedger:
         self._ledger.keep(key)
 
 
+def free_blocks(port_base: int, bind_address: str = "127.0.0.1") -> int:
+    """Return how many blocks nobody listens in, of those from `port_base` on; leases are not looked at."""
+    return sum(
+        _taken_port(PortBlock(base, bind_address), (), here=True) is None for base in _blocks(port_base)
+    )
+
+
 def _blocks(port_base: int) -> range:
-    return range(port_base, _range_end(port_base) - BLOCK_SIZE + 1, BLOCK_SIZE)
+    return range(port_base, range_end(port_base) - BLOCK_SIZE + 1, BLOCK_SIZE)
 
 
-def _range_end(port_base: int) -> int:
+def range_end(port_base: int) -> int:
     """Return the port after the last one to use: ephemeral ports come and go under anybody's feet."""
     try:
         lowest = int(_EPHEMERAL_RANGE.read_text(encoding="ascii").split()[0])

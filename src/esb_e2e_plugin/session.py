@@ -15,7 +15,6 @@ from esb_e2e_plugin.durations import Durations
 from esb_e2e_plugin.events import tail
 from esb_e2e_plugin.failure import Failure, Kind
 from esb_e2e_plugin.fixtures.environment import finish_environment
-from esb_e2e_plugin.interrupts import Interrupts
 from esb_e2e_plugin.keys import BRINGUP
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
@@ -28,6 +27,7 @@ from esb_e2e_plugin.reporting.showing import Showing
 from esb_e2e_plugin.reporting.summary import FoldedErrors, guilty_log
 from esb_e2e_plugin.runs import new_run
 from esb_e2e_plugin.selection import environment_of, is_exclusive, used_environments
+from esb_e2e_plugin.session_interrupts import SessionInterrupts
 from esb_e2e_plugin.settings import Settings
 
 _GUILTY_LINES = 20
@@ -68,7 +68,7 @@ class OwnerSession:
         self._failed_tests: dict[str, list[str]] = {}
         self._exclusive: set[str] = set()
         self._stopped = False
-        self._interrupts = Interrupts(self._say_what_is_left)
+        self._interrupts = SessionInterrupts(self._say_what_is_left)
         config.stash[BRINGUP] = self._owner
         config.pluginmanager.register(self._controller, "esb_e2e_controller")
         record_tests(config, self._owner, plan)

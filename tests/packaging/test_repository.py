@@ -24,7 +24,7 @@ PYTEST_MODULES = tuple(
         "session",
         "worker_session",
         "project_hooks",
-        "interrupts",
+        "session_interrupts",
         "distribution",
         "scheduling",
         "pausing",

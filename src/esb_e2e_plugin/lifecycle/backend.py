@@ -1,5 +1,6 @@
 """What runs an environment's services, by the mode of its entry: this machine, or a container engine."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +13,7 @@ from esb_e2e_plugin.lifecycle.process import ProcessDriver
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
 from esb_e2e_plugin.planner import Scenario
+from esb_e2e_plugin.processes import described, marked
 
 if TYPE_CHECKING:
     from esb_e2e_plugin.lifecycle.engine import Engine
@@ -39,6 +41,12 @@ class Backend(Protocol):
     ) -> Driver:
         """Return what drives one environment there."""
 
+    def left(self, project: str, mark: str) -> list[str]:
+        """Return what there is of an environment, each thing with the command that removes it."""
+
+    def close(self) -> None:
+        """Close what it has opened, where no driver was asked for: that closes it itself."""
+
 
 def backend_of(scenario: Scenario, run: Run) -> Backend:
     """Return where an environment runs.
@@ -49,11 +57,7 @@ def backend_of(scenario: Scenario, run: Run) -> Backend:
     """
     if scenario.entry.mode == "process":
         return _Machine(mark_of(environment_paths(scenario, run.root)))
-    from esb_e2e_plugin.lifecycle.engine import Engine
-
-    entry = scenario.entry
-    from_file = read_env_file(entry.env_file) if entry.env_file is not None else {}
-    engine = Engine({**run.environ, **from_file, **entry.env_vars}, entry.docker_context)
+    entry, engine = scenario.entry, engine_of(scenario, run.environ)
     if engine.host is not None and ip_address(entry.bind_address).is_loopback:
         engine.close()
         raise entry.error(
@@ -62,6 +66,28 @@ def backend_of(scenario: Scenario, run: Run) -> Backend:
             expected=f"0.0.0.0, or another address of {engine.host}",
         )
     return _Containers(engine)
+
+
+def engine_of(scenario: Scenario, environ: Mapping[str, str]) -> "Engine":
+    """Return the engine of an environment that has containers.
+
+    Args:
+        scenario: what runs.
+        environ: the caller's variables.
+
+    Raises:
+        StepError: it does not answer.
+    """
+    from esb_e2e_plugin.lifecycle.engine import Engine
+
+    return Engine(engine_variables(scenario, environ), scenario.entry.docker_context)
+
+
+def engine_variables(scenario: Scenario, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that may name the engine of an environment."""
+    entry = scenario.entry
+    from_file = read_env_file(entry.env_file) if entry.env_file is not None else {}
+    return {**environ, **from_file, **entry.env_vars}
 
 
 def mark_of(paths: Paths) -> str:
@@ -90,12 +116,24 @@ class _Machine:
     ) -> Driver:
         return ProcessDriver(supervisor, mark_of(paths), journal, scenario, run)
 
+    def left(self, project: str, mark: str) -> list[str]:  # noqa: ARG002  a process has no project
+        return described(marked(mark))
+
+    def close(self) -> None:
+        pass
+
 
 class _Containers:
     def __init__(self, engine: "Engine") -> None:
         self.identity = engine.id
         self.host = engine.host
         self._engine = engine
+
+    def left(self, project: str, mark: str) -> list[str]:
+        return described(marked(mark)) + self._engine.left(project)
+
+    def close(self) -> None:
+        self._engine.close()
 
     def driver(
         self,

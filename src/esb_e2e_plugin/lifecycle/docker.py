@@ -24,6 +24,7 @@ from esb_e2e_plugin.lifecycle.function_host import FunctionHost
 from esb_e2e_plugin.lifecycle.health import HealthCheck
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
 from esb_e2e_plugin.lifecycle.override import FrontDoor, override
+from esb_e2e_plugin.lifecycle.recorded import record
 from esb_e2e_plugin.lifecycle.refusals import port_taken, refused_to_create
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
@@ -32,6 +33,8 @@ from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.processes import described, end_marked, marked
 from esb_e2e_plugin.service_state import ServiceState
 from esb_e2e_plugin.store import write_atomically
+
+OVERRIDE_FILE = "compose.override.yaml"
 
 _CERTIFICATES_VOLUME = "certificates"
 _CONFIG_VOLUME = "config"
@@ -82,7 +85,7 @@ class DockerDriver:
         self._journal = journal
         self._engine = engine
         self._functions = functions
-        self._override = paths.run / "compose.override.yaml"
+        self._override = paths.run / OVERRIDE_FILE
         self._creating = False
         self._containers = Containers(engine, project)
         self._watch = ContainerWatch(
@@ -302,7 +305,8 @@ class DockerDriver:
 
     def _compose(self, context: RunContext, pair: SubnetPair, deadline: Deadline) -> Compose:
         entry = self._scenario.entry
-        environment = {**self._variables(context), **pair.to_env()}
+        computed = pair.to_env()
+        environment = {**self._variables(context), **computed}
         with self._commands(environment, deadline) as commands:
             ways: list[Callable[[], dict[str, str]]] = [
                 lambda: service_images.ensure(self._run.root, commands, no_cache=self._run.settings.no_cache),
@@ -310,7 +314,9 @@ class DockerDriver:
                 lambda: self._functions.prepare(context, commands),
             ]
             for more in commands.at_once(lambda way: way(), ways):
-                environment |= more
+                computed |= more
+        environment |= computed
+        record(self._paths.run, {"ESB_IMAGE_TAG": context.image_tag, **computed})
         return Compose(self._supervisor, self._project, entry.compose_files, self._override, environment)
 
     def _fit(self, model: Mapping[str, Any], context: RunContext, pair: SubnetPair) -> list[str]:

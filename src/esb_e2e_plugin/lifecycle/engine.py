@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import IPv4Network
@@ -56,6 +56,11 @@ class Engine:
             self.id: str = self._client.info()["ID"]
         self.remote = endpoint.remote
         self.host = endpoint.host
+
+    @property
+    def api(self) -> Any:
+        """The engine's API."""
+        return self._api
 
     def close(self) -> None:
         """Close the connections."""
@@ -178,6 +183,22 @@ class Engine:
         except (DockerException, requests.RequestException):
             return []
         return output.decode(errors="replace").splitlines()
+
+    def output(
+        self, container: str, *, since: float | None = None, until: float | None = None, follow: bool = False
+    ) -> Iterator[bytes]:
+        """Yield what a container writes, each line behind the time at which it came.
+
+        Args:
+            container: its id.
+            since: seconds since the epoch; nothing that came before.
+            until: the same; nothing that came after.
+            follow: whether to wait for more until it ends.
+        """
+        with engine_errors("reading what a container wrote"):
+            given = {"since": since} if since is not None else {}
+            given |= {"until": until} if until is not None else {}
+            yield from self._api.logs(container, timestamps=True, stream=True, follow=follow, **given)
 
     def wait(self, container: str, timeout: float) -> int | None:
         """Wait for the end of a container and return its exit code; None when the time is up."""

@@ -17,6 +17,7 @@ from esb_e2e_plugin.lifecycle.fixture_images import fixture_images
 from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
 from esb_e2e_plugin.lifecycle.java_functions import JavaFunctions
+from esb_e2e_plugin.lifecycle.recorded import record
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Exit, Supervisor
 from esb_e2e_plugin.planner import Scenario
@@ -68,6 +69,7 @@ class ProcessDriver:
         services = stack.services(context)
         self._checks = {service.name: service.health for service in services}
         stack.function_logs(context).mkdir(parents=True, exist_ok=True)
+        record(context.paths.run, {"ESB_IMAGE_TAG": context.image_tag})
         for service in services:
             self._supervisor.start(service.command)
         pending = {service.name: service for service in services}

@@ -97,6 +97,30 @@ class Registry:
         if done.code != 0 and not _tells(done, "already exists in network"):
             raise _error(f"it cannot be attached to {network}: {done.reason()}", lines=done.tail)
 
+    def is_unused(self) -> bool:
+        """Tell whether it is there, and no network of an environment leads to it."""
+        found = self._find()
+        return found is not None and not set(found["NetworkSettings"]["Networks"]) - {"bridge"}
+
+    def remove_unused(self) -> bool:
+        """Remove it with what was pushed to it, unless a network of an environment leads to it.
+
+        Returns:
+            Whether it was there and is gone.
+
+        Raises:
+            StepError: it cannot be removed.
+        """
+        with self._alone():
+            if not self.is_unused():
+                return False
+            self._remove()
+            done = self._docker("volume", "rm", CONTAINER)
+            if done.code != 0 and not _tells(done, "no such volume"):
+                raise _error(f"its volume cannot be removed: {done.reason()}", lines=done.tail)
+            self._leases.release(self._key)
+            return True
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         import filelock
