@@ -33,5 +33,11 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "apply": "Check a manifest and merge its configuration into a folder.",
         },
     ),
+    "report": (
+        "Work with reports of runs, as --esb-report writes them.",
+        {
+            "merge": "Make one report of several.",
+        },
+    ),
 }
 """What a group is for, and its commands."""

@@ -9,13 +9,13 @@ from esb_cli.project import Target
 from esb_cli.running import env_file_values, found
 from esb_e2e_plugin.context import REGISTRY, RunContext, build_context
 from esb_e2e_plugin.environment import Environment
+from esb_e2e_plugin.lifecycle import by_hand, override
 from esb_e2e_plugin.lifecycle.recorded import recorded
 from esb_e2e_plugin.ports import PortBlock
 
 REGION: Final = "us-east-1"
 
 _PLAIN = re.compile(r"[\w@%+:,./=-]*", re.ASCII)
-_OVERRIDE = "compose.override.yaml"
 
 
 def context_of(target: Target, environment: Environment) -> RunContext:
@@ -56,10 +56,10 @@ def variables_of(target: Target, *, aws: bool = False) -> dict[str, str]:
     if entry.mode == "containerd":
         found_variables["CONTAINER_REGISTRY"] = REGISTRY
     if entry.compose_files:
-        files = [*entry.compose_files, paths.run / _OVERRIDE]
+        files = [*entry.compose_files, paths.run / override.FILE, paths.run / by_hand.FILE]
         found_variables |= {
             "COMPOSE_PROJECT_NAME": environment.project,
-            "COMPOSE_FILE": ":".join(map(str, files)),
+            "COMPOSE_FILE": ":".join(str(path) for path in files if path.exists()),
             "COMPOSE_PATH_SEPARATOR": ":",
         }
     if aws:

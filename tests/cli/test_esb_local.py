@@ -15,12 +15,21 @@ import pytest
 
 from esb_e2e_plugin.processes import marked
 from tests.cli.esb_shell import SECONDS, Shell, local_project, shell_in
+from tests.faults.project import eventually
 from tests.plugin.esb_project import Project
 
 HELLO = """
 def test_echo(esb_lambda):
     answer = esb_lambda.invoke(FunctionName="echo", Payload=b'{"body": "hi"}')
     assert b"hi" in answer["Payload"].read()
+"""
+
+HOLD = """
+from pathlib import Path
+
+def test_hold(esb_environment):
+    Path("held").touch()
+    input()
 """
 
 
@@ -71,8 +80,11 @@ def test_variables_are_lines_for_a_shell_and_for_an_env_file(shell: Shell) -> No
     done = subprocess.run(["sh", "-c", f"{lines}\nenv -0"], capture_output=True, text=True, check=True)
     found = dict(entry.split("=", 1) for entry in done.stdout.split("\0") if "=" in entry)
     assert {name: found[name] for name in expected} == expected
-    dotenv = shell.esb("env", "--env", "kept").stdout.splitlines()
-    assert f"ESB_RUN_ID={expected['ESB_RUN_ID']}" in dotenv
+    dotenv = shell.esb("env", "--env", "kept").stdout
+    assert f"ESB_RUN_ID={expected['ESB_RUN_ID']}\n" in dotenv
+    file = shell.folder / "kept.env"
+    shell.esb("env", "--env", "kept", "-o", "kept.env")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == (dotenv, 0o600)
 
 
 def test_invoke_prints_the_result_and_its_trace_finds_the_call(shell: Shell) -> None:
@@ -120,7 +132,8 @@ def test_exec_runs_a_command_with_the_variables(shell: Shell) -> None:
     """Its output is the command's, its exit code 1 where the command's is not 0."""
     done = shell.esb("exec", "--env", "kept", "sh", "-c", "echo $ESB_ENV at $AWS_ENDPOINT_URL_S3")
     assert done.stdout.strip() == f"kept at {shell.esb('url', '--env', 'kept', 's3').stdout.strip()}"
-    failed = shell.json("exec", "--env", "kept", "sh", "-c", "echo no >&2; exit 7", code=1)
+    said = shell.esb("exec", "--env", "kept", "--json", "sh", "-c", "echo no >&2; exit 7", code=1)
+    failed = json.loads(said.stdout)
     assert (failed["exit"], failed["stderr"]) == (7, "no\n")
     assert "no containers" in shell.esb("exec", "-e", "kept", "-s", "agent", "ls", code=2).stderr
 
@@ -172,7 +185,8 @@ def _pytest(shell: Shell, *options: str) -> "subprocess.CompletedProcess[str]":
 
 def test_what_a_live_run_holds_is_not_taken_down(project: Project, shell: Shell) -> None:
     """`esb down` names the holder, and nothing of the environment is touched."""
-    project.write("e2e/scenarios/test_hold.py", "def test_hold(esb_environment):\n    input()\n")
+    held = project.path / "held"
+    project.write("e2e/scenarios/test_hold.py", HOLD)
     command = [sys.executable, "-m", "pytest", "-s", "-n0", "--esb-env", "kept", "--esb-test-only"]
     holder = subprocess.Popen(
         [*command, "--esb-profile", "e2e-local", "e2e/scenarios/test_hold.py"],
@@ -182,22 +196,17 @@ def test_what_a_live_run_holds_is_not_taken_down(project: Project, shell: Shell)
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert holder.stdout is not None
     try:
-        next(line for line in holder.stdout if "test_hold.py" in line)
-        _wait_until_held(shell, holder.pid)
+        eventually(held.exists, "a test that holds the environment")
         refused = shell.esb("down", "--env", "kept", code=1)
         assert f"environment kept is held by pid {holder.pid} " in refused.stderr
+        row = shell.json("ps")["environments"][0]
+        assert f"held by pid {holder.pid} " in row["detail"]
     finally:
         holder.communicate("\n", timeout=SECONDS)
         (project.path / "e2e/scenarios/test_hold.py").unlink()
     assert holder.returncode == 0
     assert shell.json("ps")["environments"][0]["status"] == "up"
-
-
-def _wait_until_held(shell: Shell, pid: int) -> None:
-    while f"held by pid {pid}" not in str(shell.json("ps")["environments"][0]["detail"]):
-        pass  # each look takes a while; the test's own deadline ends it
 
 
 def test_an_interrupted_up_leaves_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.environment import Environment, Paths
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import StepError
-from esb_e2e_plugin.lifecycle import compose_mistakes, compose_variables, service_images, start_order
+from esb_e2e_plugin.lifecycle import by_hand, compose_mistakes, compose_variables, service_images, start_order
 from esb_e2e_plugin.lifecycle.compose import DEPLOY_PROFILE, Compose
 from esb_e2e_plugin.lifecycle.container_watch import ContainerWatch
 from esb_e2e_plugin.lifecycle.containers import Containers, files_below
@@ -23,6 +23,7 @@ from esb_e2e_plugin.lifecycle.fixture_images import fixture_images
 from esb_e2e_plugin.lifecycle.function_host import FunctionHost
 from esb_e2e_plugin.lifecycle.health import HealthCheck
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
+from esb_e2e_plugin.lifecycle.override import FILE as OVERRIDE_FILE
 from esb_e2e_plugin.lifecycle.override import FrontDoor, override
 from esb_e2e_plugin.lifecycle.recorded import record
 from esb_e2e_plugin.lifecycle.refusals import port_taken, refused_to_create
@@ -33,8 +34,6 @@ from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.processes import described, end_marked, marked
 from esb_e2e_plugin.service_state import ServiceState
 from esb_e2e_plugin.store import write_atomically
-
-OVERRIDE_FILE = "compose.override.yaml"
 
 _CERTIFICATES_VOLUME = "certificates"
 _CONFIG_VOLUME = "config"
@@ -336,6 +335,9 @@ class DockerDriver:
             engine_socket=entry.engine_socket if self._engine.remote else None,
         )
         write_atomically(self._override, document)
+        if context.paths.config is not None and _PROVISIONER in model["services"]:
+            text = by_hand.document(_PROVISIONER, context.paths.config)
+            write_atomically(self._paths.run / by_hand.FILE, text)
         return warnings
 
     def _start(self, model: Mapping[str, Any], compose: Compose, deadline: Deadline) -> None:

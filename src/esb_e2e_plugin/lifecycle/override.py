@@ -6,12 +6,14 @@ Pure: the normalised model (`docker compose config --format json`) and names in,
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS, PortBlock
+
+FILE: Final = "compose.override.yaml"
 
 _FIRST_FREE_OFFSET = max(OFFSETS.values()) + 1
 _EXTERNAL_NETWORKS = ("default", "external")
