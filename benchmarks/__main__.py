@@ -5,6 +5,7 @@ import sys
 from benchmarks import (
     artifactctl,
     bring_up,
+    cli,
     collection,
     docker,
     echo,
@@ -21,6 +22,7 @@ BENCHMARKS = {
     "echo": echo,
     "collection": collection,
     "idle": idle,
+    "cli": cli,
     "artifactctl": artifactctl,
     "docker": docker,
     "java": java,
