@@ -56,6 +56,11 @@ def test_environment_is_what_the_template_says(probe: Callable[..., Any], name: 
     assert probe("environment", names=[name])["environment"] == {name: value}
 
 
+def test_the_last_layer_lies_above_the_others(probe: Callable[..., Any]) -> None:
+    """What only the lower one has is found there, and what both have is that of the upper one."""
+    assert probe("layers")["layers"] == ["base", "top"]
+
+
 def test_trace_header_is_in_the_environment(probe: Callable[..., Any]) -> None:
     """The trace is where AWS's own tools look for it."""
     found = probe("environment", names=["_X_AMZN_TRACE_ID"])["environment"]["_X_AMZN_TRACE_ID"]

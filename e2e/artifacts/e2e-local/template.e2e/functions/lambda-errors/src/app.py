@@ -1,5 +1,6 @@
 """Shows what the Python runtime gives a function, and fails in each way a Python function can."""
 
+import importlib
 import json
 import logging
 import os
@@ -32,6 +33,11 @@ def _context(_request: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def _environment(request: dict[str, Any], _context: Any) -> dict[str, Any]:
     return {"environment": {name: os.environ.get(name) for name in request["names"]}}
+
+
+def _layers(_request: dict[str, Any], _context: Any) -> dict[str, Any]:
+    names = ("scenario_base", "scenario_both")
+    return {"layers": [importlib.import_module(name).NAME for name in names]}
 
 
 def _state(_request: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -77,6 +83,7 @@ def _allocate(request: dict[str, Any], _context: Any) -> dict[str, Any]:
 ACTIONS: dict[str, Callable[[dict[str, Any], Any], dict[str, Any]]] = {
     "context": _context,
     "environment": _environment,
+    "layers": _layers,
     "state": _state,
     "log": _log,
     "raise": _raise,

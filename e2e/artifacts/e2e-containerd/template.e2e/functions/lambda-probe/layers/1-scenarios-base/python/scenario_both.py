@@ -1,0 +1,3 @@
+"""Of both layers: this one lies below."""
+
+NAME = "base"

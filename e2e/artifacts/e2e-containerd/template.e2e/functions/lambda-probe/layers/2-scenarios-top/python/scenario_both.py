@@ -1,0 +1,3 @@
+"""Of both layers: this one lies above."""
+
+NAME = "top"

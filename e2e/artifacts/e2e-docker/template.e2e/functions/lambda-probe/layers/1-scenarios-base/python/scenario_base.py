@@ -1,0 +1,3 @@
+"""Of the lower layer alone."""
+
+NAME = "base"
