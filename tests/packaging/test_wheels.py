@@ -112,7 +112,7 @@ def test_the_wheels_hold_the_packages_and_nothing_else(wheels: dict[str, Path]) 
         assert {part for part in top if not part.endswith(".dist-info")} == packages[name]
         for package in packages[name]:
             assert f"{package}/py.typed" in files
-        assert [file for file in files if "test_" in file and file.endswith(".py")] == []
+        assert [file for file in files if re.search(r"(^|/)test_[^/]*\.py$", file)] == []
         assert [file for file in files if "__pycache__" in file] == []
         assert any(re.fullmatch(r"[^/]+\.dist-info/licenses/LICENSE", file) for file in files)
     with zipfile.ZipFile(wheels["pytest_esb_e2e"]) as archive:
@@ -122,7 +122,11 @@ def test_the_wheels_hold_the_packages_and_nothing_else(wheels: dict[str, Path]) 
             "[console_scripts]\nartifactctl = artifactctl.cli:main\nesb = esb_cli.main:main",
             "[pytest11]\nesb_e2e = esb_e2e_plugin.plugin\n",
         ]
+        hooks = {name for name in archive.namelist() if name.startswith("esb_producer/runtime-hooks/")}
     assert schema["properties"].keys() >= {"matrix", "suites"}
+    sources = ROOT / "src/esb_producer/runtime-hooks"
+    kept = [path for path in sources.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert hooks == {f"esb_producer/runtime-hooks/{path.relative_to(sources)}" for path in kept}
 
 
 def test_what_is_imported_is_the_wheels_own_code(run: Run, installed: Path) -> None:
