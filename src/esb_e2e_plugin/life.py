@@ -53,6 +53,7 @@ class Life:
         holding: the right to change it, while this run has it.
         ready_since: when that was, in seconds since the epoch.
         seconds: how long it took until tests could use it.
+        left_running: whether it is still there at the end.
         needed: whether a test waits for it.
         disturbed_by: the test that may end and restart its services, until all are well again.
         released: set when no test will use it any more.
@@ -83,6 +84,7 @@ class Life:
         self.holding: Holding | None = None
         self.ready_since = 0.0
         self.seconds = 0.0
+        self.left_running = False
         self.needed = False
         self.disturbed_by: str | None = None
         self.released = threading.Event()
@@ -235,7 +237,9 @@ class Life:
                 settings.keep or settings.build_only or settings.keep_failed
             ):
                 self.released.wait()
-            if self._is_kept(holding):
+            kept = self._is_kept(holding)
+            self.left_running = (kept or holding.attached) and holding.environment is not None
+            if kept:
                 ending.leave(holding)
                 return
             self.cleanup_failure = ending.clean_up(holding)

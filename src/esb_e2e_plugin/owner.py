@@ -35,6 +35,7 @@ class Outcome:
         tail: the last lines of its log, when it failed.
         seconds: how long it took until tests could use it.
         cut_short: whether the run gave up before tests could use it.
+        left_running: whether it is still there.
     """
 
     profile: str
@@ -43,6 +44,7 @@ class Outcome:
     tail: tuple[str, ...]
     seconds: float
     cut_short: bool = False
+    left_running: bool = False
 
     @property
     def ok(self) -> bool:
@@ -278,6 +280,7 @@ class Owner:
                 life.tail,
                 life.seconds,
                 cut_short=life.environment is None and life.failure is None,
+                left_running=life.left_running,
             )
             for profile, life in self._lives.items()
             if life.status not in (Status.UNUSED, Status.QUEUED)

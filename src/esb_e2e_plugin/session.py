@@ -206,6 +206,8 @@ class OwnerSession:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         elif self._settings.build_only and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
+        if not self._config.pluginmanager.hasplugin("terminalreporter"):  # nobody asks for a summary
+            self._showing.summarize(self._owner.outcomes())
 
     def _clean_up(self) -> bool:
         """Wait until the environments are removed; tell of an interrupt, which ends the run, but not this."""

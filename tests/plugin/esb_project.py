@@ -29,7 +29,7 @@ def handler(event, context):
 """
 
 # Installed beside the plugin, and as expensive to load as all the rest of a small run.
-_LEAN = ("-p", "no:hypothesispytest", "-p", "no:anyio")
+LEAN = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:sugar")
 
 _OUTCOME = re.compile(r"^(?:PASSED|FAILED|ERROR) (\S+?\.py::\S+)", re.MULTILINE)
 
@@ -93,7 +93,7 @@ class Project:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in a process of its own."""
-        return self._pytester.runpytest_subprocess(*_LEAN, *fitting(args), timeout=120)
+        return self._pytester.runpytest_subprocess(*LEAN, *fitting(args), timeout=120)
 
     def state(self, environment: str) -> Path:
         """Return the state folder of an environment."""

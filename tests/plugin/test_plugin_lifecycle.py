@@ -271,7 +271,11 @@ def test_workers_share_one_environment_and_a_failed_test_fails_the_run(shop: Pro
     block = failure_block(result, "one-local > test")
     node = "e2e/scenarios/test_more.py::test_url[one-local-2]"
     assert f"cause:     {node}: AssertionError: https://127.0.0.1:" in block
-    assert f'reproduce: pytest --esb-profile one-local "{node}"' in block
+    assert f"reproduce: pytest --esb-profile one-local '{node}'" in block
+    assert "clean up:  done, nothing is left" in block
+    head, row = output(result).split("= environments =")[1].splitlines()[1:3]
+    assert head.split()[:2] + head.split()[-3:] == ["environment", "result", "cleanup", "passed", "failed"]
+    assert [row.split()[at] for at in (0, 1, -2, -1)] == ["one-local", "failed", "5", "1"]
     assert str(shop.path / "e2e" / ".parallel-one-local.log") in block
     assert phases(shop, "one-local")[6:] == [
         ("started", "test", None),
@@ -400,7 +404,7 @@ def test_two_environments_come_up_in_parallel_and_fail_independently(shop: Proje
     block = failure_block(result, "bad-local > deploy")
     assert "functions.yml" in block
     assert "functions.echo.image" in block
-    assert block.count("\n  ") == 3
+    assert len(re.findall(r"\n  \d\d:\d\d:", block)) == 3
     assert "last 3 lines of " in block
     assert "reproduce: pytest --esb-profile bad-local" in block
     assert "Failed: one-local" not in output(result)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Self, TypeVar
 
 from artifactctl import secrets
@@ -10,6 +11,7 @@ from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import CancelledError, Failure
+from esb_e2e_plugin.invocation import invocation
 from esb_e2e_plugin.lifecycle.backend import Backend, backend_of, mark_of, project_of
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.deploy import applied_digest
@@ -152,9 +154,7 @@ class Holding:
     @property
     def command(self) -> str:
         """The command that runs the environment's scenarios."""
-        scenario = self.scenario
-        instance = "" if scenario.name == scenario.profile.lower() else f" --esb-env {scenario.name}"
-        return f"pytest --esb-profile {scenario.profile}{instance}"
+        return invocation(self.scenario, self.run.settings, Path.cwd())
 
     def in_phase(self, phase: str, seconds: float, work: Callable[[Deadline], _T]) -> _T:
         """Do the work of a phase, and record that it went well; `finish_phase` records that it did not."""

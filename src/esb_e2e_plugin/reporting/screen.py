@@ -32,6 +32,7 @@ class Screen:
         self._reporter: Any = None
         self._line: str | None = ""  # what stands before the cursor; None: a plugin has moved it
         self._swallow = False
+        self._came_between = False
         self._rows: tuple[str, ...] = ()
         self._columns = 0
         self._drawn = (0, 0)  # rows that are there, and how wide the terminal was
@@ -73,8 +74,15 @@ class Screen:
         with self._lock:
             erased = self._erased()
             self._emit(f"{erased}{self._broken()}{text}{self._redrawn()}")
-            self._swallow = True
+            self._swallow = self._came_between = True
             self.wrote_at = time.monotonic()
+
+    def begin_anew(self) -> None:
+        """Let a reporter that redraws its own lines begin new ones; for the main thread, out of its hooks."""
+        came, self._came_between = self._came_between, False
+        # pytest-sugar counts how many lines its cursor has to go up.
+        if came and (forget := getattr(self._reporter, "reset_tracked_lines", None)) is not None:
+            forget()
 
     def show(self, rows: Sequence[str], columns: int) -> None:
         """Show `rows`, made for a terminal of `columns`, at the bottom; none takes them away."""

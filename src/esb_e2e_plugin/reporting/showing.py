@@ -1,17 +1,20 @@
 """The hooks by which a session tells its display what goes on, and what it shows at the end."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.owner import Outcome
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.reporting.board import ERROR, FAILED, PASSED, SKIPPED, XFAILED, XPASSED, Board
+from esb_e2e_plugin.reporting.closing import Closing, LineWriter
 from esb_e2e_plugin.reporting.display import Display, mode_of
 from esb_e2e_plugin.reporting.screen import Screen
 from esb_e2e_plugin.settings import Settings
+
+_PIPED_COLUMNS = 120  # who reads a log sees wide lines whole
 
 
 class Showing:
@@ -33,6 +36,7 @@ class Showing:
         """
         self.board = Board({scenario.name: scenario.profile for scenario in plan.scenarios})
         self.display = Display(screen, self.board)
+        self._closing = Closing(config, settings, plan)
         self._config = config
         self._settings = settings
         self._plan = plan
@@ -53,7 +57,10 @@ class Showing:
             environments=len(self._plan.scenarios),
             verbosity=self._config.getoption("verbose", 0),
         )
-        self._screen.share(reporter)
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        # A session that selects late is collecting: what pytest has in its buffer would be captured.
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+            self._screen.share(reporter)
         self.display.begin(mode, reporter._tw.markup if reporter is not None else _plain)  # noqa: SLF001
 
     def expect(self, environment_of: Mapping[str, str]) -> None:
@@ -78,6 +85,7 @@ class Showing:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test for its environment."""
         self.display.drain()
+        self._screen.begin_anew()
         if (name := self._environment_of.get(report.nodeid)) is not None:
             ended = report.when not in ("setup", "call")  # a worker's crash is reported in a phase of its own
             self.board.reported(name, report.nodeid, outcome_of(report), ended=ended)
@@ -98,14 +106,20 @@ class Showing:
 
     def summarize(self, outcomes: Mapping[str, Outcome]) -> None:
         """Show how each environment did, and why it failed."""
-        from esb_e2e_plugin.reporting.summary import write_summary
-
         self.display.end()
-        reporter: Any = self._reporter
-        if reporter is None:
-            return
-        logs = {s.name: environment_paths(s, self._plan.root).log for s in self._plan.scenarios}
-        write_summary(reporter, outcomes, logs)
+        reporter = self._reporter
+        failed = not all(outcome.ok for outcome in outcomes.values())
+        columns = reporter._tw.fullwidth if reporter is not None else 0  # noqa: SLF001
+        if not self._screen.is_terminal:
+            columns = max(columns, _PIPED_COLUMNS)
+        self._closing.write(
+            LineWriter(self._screen.write, columns) if reporter is None else reporter,
+            outcomes,
+            [*self.board.standings.values()],
+            errors=reporter.stats.get("error", ()) if reporter is not None else (),
+            columns=columns,
+            with_table=self.display.mode != "quiet" or (failed and len(self.board.standings) > 1),
+        )
 
     @property
     def _reporter(self) -> Any:

@@ -1,4 +1,4 @@
-"""The end of the output: why each failed environment failed, on the first screen."""
+"""The end of the output: which errors are folded into whose block, and log lines as a person reads them."""
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.owner import Outcome
 
 _WIDEST = 240  # a service may log a whole document in one line; the log file has it all
@@ -42,47 +41,6 @@ class FoldedErrors:
             terminalreporter.stats["error"] = self._errors
 
 
-def write_summary(
-    reporter: pytest.TerminalReporter, outcomes: Mapping[str, Outcome], logs: Mapping[str, Path]
-) -> None:
-    """Write one block for each failed environment.
-
-    Args:
-        reporter: pytest's own terminal reporter.
-        outcomes: how each environment did.
-        logs: the log of each environment.
-    """
-    for name, outcome in outcomes.items():
-        for failure in (outcome.failure, outcome.cleanup):
-            if failure is not None:
-                _write_failure(reporter, failure, outcome, logs[name])
-
-
-def _write_failure(reporter: pytest.TerminalReporter, failure: Failure, outcome: Outcome, log: Path) -> None:
-    reporter.write_sep("=", f"Failed: {failure.environment} > {failure.phase}", red=True, bold=True)
-    reporter.write_line(f"class:     {failure.kind}")
-    reporter.write_line(f"component: {failure.component}")
-    # A failed assertion may quote a whole document; any other cause is one sentence, and wanted whole.
-    reporter.write_line(f"cause:     {_clipped(failure.cause) if failure.test else failure.cause}")
-    if failure.remedy:
-        reporter.write_line(f"remedy:    {failure.remedy}")
-    said = failure.one_line()
-    if errors := [error for error in reporter.stats.get("error", ()) if str(error.longrepr) == said]:
-        reporter.write_line(f"tests:     {len(errors)} ended in this error")
-    if failure.service_lines:
-        reporter.write_line(f"last lines of {failure.service}:")
-        for line in failure.service_lines:
-            reporter.write_line(f"  {_clipped(readable(line))}")
-    if outcome.tail:
-        reporter.write_line(f"last {len(outcome.tail)} lines of {log}:")
-        for line in outcome.tail:
-            head, separator, rest = line.partition("] ")
-            reporter.write_line(f"  {_clipped(head + separator + readable(rest, clock=False))}")
-    reporter.write_line(f"log:       {log}")
-    target = f' "{failure.test}"' if failure.test else ""
-    reporter.write_line(f"reproduce: pytest --esb-profile {outcome.profile}{target}")
-
-
 def readable(line: str, *, clock: bool = True) -> str:
     """Return a structured log line as `time LEVEL message`, with its exception; any other line as it is.
 
@@ -101,7 +59,8 @@ def readable(line: str, *, clock: bool = True) -> str:
     return f"{text}\n{str(exception).strip()}".rstrip().replace("\n", "\n    ")
 
 
-def _clipped(text: str) -> str:
+def clipped(text: str) -> str:
+    """Return `text` with no line longer than a person reads."""
     lines = (line if len(line) <= _WIDEST else f"{line[:_WIDEST]}…" for line in text.splitlines())
     return "\n".join(lines)
 
