@@ -27,7 +27,7 @@ READY := $(VENV)/.ready-$(FOLDER)
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready-$(FOLDER)
 
-.PHONY: help setup e2e test test-versions test-chaos lint lint-code lint-format lint-types lint-stubs lint-artifacts bench engine jars artifacts requirements proto clean
+.PHONY: help setup e2e test test-browser test-versions test-chaos lint lint-code lint-format lint-types lint-stubs lint-artifacts bench browser engine jars artifacts requirements proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ e2e: $(READY) ## Bring up PROFILE=e2e-local (a comma list, or all) and run its s
 
 test: $(READY) ## Run the project's own tests (ARGS=...)
 	$(RUN) -m pytest -n auto --dist worksteal $(ARGS)
+
+test-browser: $(READY) browser ## Run the tests of the HTML report in a headless Chromium (ARGS=...)
+	$(RUN) -m pytest -m browser tests/report $(ARGS)
 
 test-versions: $(READY) ## Run the plugin's tests with every pytest, with and without xdist (VERSIONS=8.4 XDIST=with TESTS=...)
 	$(RUN) scripts/test_versions.py --xdist $(XDIST) --versions $(VERSIONS) -- $(TESTS) $(ARGS)
@@ -85,6 +88,9 @@ $(BENCH_READY): requirements/bench.txt
 engine: ## Install and start a Docker engine where none answers, and a JDK with Maven (Debian, root)
 	@bash scripts/engine.sh
 	@bash scripts/java.sh
+
+browser: ## Install Chromium and its driver where one is missing (Debian, root)
+	@bash scripts/browser.sh
 
 jars: $(READY) ## Fetch the jars of Java functions and build theirs (needs a JDK and Maven; ARGS=--lock pins anew)
 	$(RUN) scripts/jars.py $(ARGS)

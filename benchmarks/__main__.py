@@ -13,6 +13,7 @@ from benchmarks import (
     java,
     output,
     recording,
+    report,
     scheduling,
     worker_start,
 )
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "worker_start": worker_start,
     "scheduling": scheduling,
     "recording": recording,
+    "report": report,
 }
 
 

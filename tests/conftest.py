@@ -14,7 +14,7 @@ import pytest
 
 _TOOLS = {
     "engine": ("docker", "info"),
-    "browser": ("chromium", "--version"),
+    "browser": ("chromedriver", "--version"),
     "jdk": ("javac", "-version"),
 }
 _LEAKING = ("ESB_", "PYTEST_XDIST_")

@@ -28,7 +28,7 @@ _NO_DEADLINE_SECONDS = 1e6  # eleven days: what waits cannot wait for infinity
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
-REPORT_SUFFIXES = (".json",)
+REPORT_SUFFIXES = (".html", ".json")
 """What the name of a report may end in."""
 
 

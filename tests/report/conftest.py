@@ -5,11 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from esb_e2e_plugin.processes import end_marked
 from tests.report.report_project import ReportedRun, arguments, write_project
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +38,12 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportedRun]:
     finally:
         for state in (root / ".esb/e2e/state").glob("*"):
             end_marked(str(Path(state).resolve()), 10)
+
+
+@pytest.fixture(scope="session")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
+    """A browser for all tests; each opens a page of its own."""
+    from tests.report.chromium import chromium
+
+    with chromium(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser

@@ -1,11 +1,16 @@
 """What a real run writes: JSON, JUnit properties, annotations."""
 
 import json
+import signal
 import stat
 from importlib import resources
+from pathlib import Path
 
 import jsonschema
+import pytest
 
+from esb_e2e_plugin.reporting.report import files
+from tests.faults.project import Project, own_ports
 from tests.report.report_project import BAD, BROKEN, GOOD, ReportedRun
 
 
@@ -56,12 +61,10 @@ def test_a_failed_test_carries_what_is_known_of_it(reported: ReportedRun) -> Non
     """The sections of this plugin come first, then the traceback, then what was captured."""
     test = reported.test(f"test_till[{BAD}-second]")
     titles = [section.title for section in test.sections]
-    assert titles[:3] == ["esb requests", "esb logs", "Traceback"]
-    assert "Captured stdout call" in titles
-    assert (test.line, test.failed_line, test.message) == (8, 13, "AssertionError: the till does not open")
+    assert titles == ["esb requests", "esb logs", "esb containers", "Traceback", "Captured stdout call"]
+    assert (test.line, test.failed_line, test.message) == (8, 14, "AssertionError: the till does not open")
     assert test.worker in ("gw0", "gw1")
     assert test.started is not None
-    assert test.call > 0
 
 
 def test_tests_that_passed_carry_no_text(reported: ReportedRun) -> None:
@@ -112,5 +115,29 @@ def test_github_shows_each_failed_environment_once_and_failed_tests(reported: Re
     assert f"title={BROKEN} failed in deploy::a pytest_esb_deploy hook failed" in lines[0]
     assert [line for line in lines if f"[{BROKEN}]" in line] == []
     failed = next(line for line in lines if f"test_till[{BAD}-second]" in line)
-    assert failed.startswith("::error file=e2e/scenarios/test_shop.py,line=13,title=failed%3A test_till")
+    assert failed.startswith("::error file=e2e/scenarios/test_shop.py,line=14,title=failed%3A test_till")
     assert failed.endswith("%0AAssertionError: the till does not open")
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_interrupted_run_leaves_a_report_of_what_it_has_done(tmp_path: Path, workers: str) -> None:
+    """Ctrl-C under a test: what is told until then is there, and what was not run is not run."""
+    with own_ports() as base:
+        project = Project(tmp_path / "tiny", base)
+        project.hold.touch()
+        path = project.root / "run.html"
+        try:
+            run = project.start("--esb-report", str(path), "-n", workers)
+            run.reach("test")
+            run.signal_group(signal.SIGINT)
+            result = run.wait()
+        finally:
+            project.end()
+    assert result.code == pytest.ExitCode.INTERRUPTED, result.output
+    (told,) = files.read(path).runs
+    assert told.interrupted
+    (environment,) = told.environments
+    assert [phase.name for phase in environment.phases] == ["reset", "compose", "deploy", "test", "cleanup"]
+    outcomes = {test.id.partition("::test_")[2].partition("[")[0]: test.outcome for test in told.tests}
+    assert outcomes["hold"] == "not_run"
+    assert outcomes.keys() == {"hello", "hold"}

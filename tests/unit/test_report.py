@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,16 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from esb_e2e_plugin.errors import UserError
-from esb_e2e_plugin.reporting.report import files, github, json_file, junit, limits
+from esb_e2e_plugin.reporting.report import files, github, html_file, json_file, junit, limits
 from esb_e2e_plugin.reporting.report.history import History, history
 from esb_e2e_plugin.reporting.report.merge import merge
 from esb_e2e_plugin.reporting.report.outcomes import Outcomes
 from esb_e2e_plugin.reporting.report.records import (
+    OUTCOMES,
     EnvironmentRecord,
     FailureRecord,
     Outcome,
@@ -32,10 +37,11 @@ from esb_e2e_plugin.reporting.report.records import (
 )
 
 NODE = "test_a.py::test_one[shop]"
+SHOP = EnvironmentRecord(name="shop", profile="shop", mode="process", ok=True)
 
 
 def run_of(
-    *tests: TestRecord, environments: tuple[EnvironmentRecord, ...] = (), name: str = "r1"
+    *tests: TestRecord, environments: tuple[EnvironmentRecord, ...] = (SHOP,), name: str = "r1"
 ) -> RunRecord:
     return RunRecord(
         id=name,
@@ -333,3 +339,102 @@ def test_workflow_commands_end_where_github_shows_no_more() -> None:
     lines = list(github.workflow_commands(run_of(*tests), {}, Path("/p"), Path("/p")))
     assert len(lines) == 51
     assert lines[-1] == "::error title=23 more::23 more tests failed; the log and the report name them"
+
+
+_names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_seconds = st.integers(0, 10**7).map(lambda milliseconds: milliseconds / 1000)
+_tests = st.builds(
+    TestRecord,
+    id=_names,
+    scenario=_names,
+    environment=st.sampled_from(["shop", "till", None]),
+    outcome=st.sampled_from(OUTCOMES),
+    file=_names,
+    line=st.none() | st.integers(1, 9),
+    failed_line=st.none() | st.integers(1, 9),
+    worker=st.none() | st.sampled_from(["gw0", "gw1"]),
+    started=st.none() | _seconds.map(lambda seconds: round(100 + seconds, 3)),
+    setup=_seconds,
+    call=_seconds,
+    teardown=_seconds,
+    attempts=st.integers(1, 3),
+    message=_names,
+    sections=st.lists(st.builds(Section, title=_names, text=_names), max_size=2).map(tuple),
+)
+
+
+@given(st.lists(_tests, max_size=5))
+def test_a_page_keeps_everything(tests: list[TestRecord]) -> None:
+    """Reports of one format become the other without a loss, so that they merge."""
+    environments = tuple(
+        EnvironmentRecord(name=name, profile="shop", mode="docker", ok=None) for name in ("shop", "till")
+    )
+    report = Report(runs=(run_of(*tests, environments=environments),))
+    assert html_file.load(html_file.dump(report), "here") == report
+
+
+def test_no_text_ends_the_data_of_a_page() -> None:
+    """Whatever a log says, the page has the elements that its template has."""
+    text = "</script><script>alert(1)</script><!--\u2028"
+    page = html_file.dump(Report(runs=(run_of(case(sections=(Section(title="esb logs", text=text),))),)))
+    assert page.count("<script") == 2
+    assert "alert(1)" in page
+    assert "<!--" not in page
+    assert "\u2028" not in page
+
+
+def test_the_policy_of_a_page_knows_its_own_script_and_style() -> None:
+    """Nothing else runs, and nothing is loaded."""
+    page = html_file.dump(Report(runs=(run_of(),)))
+    script = page.rpartition("<script>")[2].partition("</script>")[0]
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    policy = page.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
+    for text in (script, style):
+        digest = b64encode(sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<html></html>", "this is no report"),
+        (
+            '<script type="application/json" id="data">{"version":9,"runs":[]}</script>',
+            "version: 9; expected 1",
+        ),
+        ('<script type="application/json" id="data">{"version":1,"runs":[{}]}</script>', "are broken"),
+        ('<script type="application/json" id="data">{</script>', "r.html: "),
+    ],
+)
+def test_a_page_that_is_no_report_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """The message names the file and what is wrong in it."""
+    path = tmp_path / "r.html"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        files.read(path)
+    assert message in str(caught.value)
+
+
+def test_pages_and_json_merge_into_one(tmp_path: Path) -> None:
+    """A shard may write what it likes."""
+    first, second = run_of(case("test_a"), name="a"), replace(run_of(case("test_b"), name="b"), started=200.0)
+    files.write(Report(runs=(first,)), tmp_path / "a.html")
+    files.write(Report(runs=(second,)), tmp_path / "b.json")
+    merge([tmp_path / "a.html", tmp_path / "b.json"], tmp_path / "all.html")
+    assert files.read(tmp_path / "all.html").runs == (first, second)
+
+
+def test_the_examples_of_the_guide_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/report.md says in Python is what works."""
+    files.write(Report(runs=(run_of(case("test_a"), name="a"),)), tmp_path / "shard-1.json")
+    files.write(Report(runs=(run_of(case("test_b"), name="b"),)), tmp_path / "shard-2.html")
+    monkeypatch.chdir(tmp_path)
+    guide = Path(__file__).parents[2] / "docs" / "report.md"
+    examples = guide.read_text(encoding="utf-8").split("```python\n")[1:]
+    names: dict[str, Any] = {}
+    for example in examples:
+        exec(example.partition("```")[0], names)  # noqa: S102  our own documentation
+    assert json.loads(names["schema"]) == json_file.json_schema()
+    assert [run.id for run in files.read(tmp_path / "all.html").runs] == ["a", "b"]

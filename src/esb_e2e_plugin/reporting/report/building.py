@@ -12,6 +12,7 @@ from esb_e2e_plugin.owner import Story
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.reporting.report.history import history
 from esb_e2e_plugin.reporting.report.records import EnvironmentRecord, FailureRecord, Span
+from esb_e2e_plugin.reporting.summary import readable
 
 
 def environment_record(
@@ -42,7 +43,7 @@ def environment_record(
         events=told.events,
         failures=tuple(_failure(failure, redact) for failure in failures if failure is not None),
         log=str(environment_paths(scenario, root).log),
-        log_lines=tuple(map(redact, story.log_end)),
+        log_lines=tuple(redact(_readable(line)) for line in story.log_end),
     )
 
 
@@ -62,6 +63,12 @@ def _waits(story: Story, taken: float | None) -> Iterable[Span]:
             return
 
 
+def _readable(line: str) -> str:
+    """Return a line of the log with its clock and source, and what a service wrote as a person reads it."""
+    head, separator, rest = line.partition("] ")
+    return head + separator + readable(rest, clock=False)
+
+
 def _failure(failure: Failure, redact: Callable[[str], str]) -> FailureRecord:
     return FailureRecord(
         phase=failure.phase,
@@ -70,6 +77,6 @@ def _failure(failure: Failure, redact: Callable[[str], str]) -> FailureRecord:
         cause=redact(failure.cause),
         remedy=redact(failure.remedy),
         service=failure.service,
-        service_lines=tuple(map(redact, failure.service_lines)),
+        service_lines=tuple(redact(readable(line)) for line in failure.service_lines),
         test=failure.test,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from esb_e2e_plugin.errors import UserError
-from esb_e2e_plugin.reporting.report import json_file
+from esb_e2e_plugin.reporting.report import html_file, json_file
 from esb_e2e_plugin.reporting.report.records import Report
 from esb_e2e_plugin.store import write_atomically
 
@@ -43,7 +43,8 @@ def write(report: Report, path: Path) -> None:
         OSError: it could not be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json_file.dump(report), _READABLE)
+    dump = html_file.dump if path.suffix == ".html" else json_file.dump
+    write_atomically(path, dump(report), _READABLE)
 
 
 def read(path: Path) -> Report:
@@ -56,4 +57,5 @@ def read(path: Path) -> Report:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}", "expected a report of --esb-report") from None
-    return json_file.load(text, str(path))
+    load = html_file.load if path.suffix == ".html" else json_file.load
+    return load(text, str(path))

@@ -12,8 +12,6 @@ from esb_e2e_plugin.reporting.report.limits import Budget
 from esb_e2e_plugin.reporting.report.records import Report, RunRecord
 from esb_e2e_plugin.settings import REPORT_SUFFIXES
 
-_WHO = "report merge"
-
 
 def merge(paths: Sequence[Path], out: Path) -> Report:
     """Make one report of several, write it, and return it.
@@ -26,18 +24,16 @@ def merge(paths: Sequence[Path], out: Path) -> Report:
         UserError: a file is no report, or `out` cannot be written; nothing is written then.
     """
     if not paths:
-        raise UserError(f"{_WHO}: no report is given", "name the reports to merge")
+        raise UserError("no report is given", "name the reports to merge")
     if out.suffix not in REPORT_SUFFIXES:
         expected = " or ".join(REPORT_SUFFIXES)
-        raise UserError(
-            f"{_WHO}: {out}: unknown suffix {out.suffix!r}", f"name a file that ends in {expected}"
-        )
-    check_writable([out.absolute()], _WHO)
+        raise UserError(f"{out}: unknown suffix {out.suffix!r}", f"name a file that ends in {expected}")
+    check_writable([out.absolute()], "OUT")
     report = merged(read(path) for path in paths)
     try:
         write(report, out)
     except OSError as error:
-        raise UserError(f"{_WHO}: {out}: {error.strerror}", "name another file") from None
+        raise UserError(f"{out}: {error.strerror}", "name another file") from None
     return report
 
 

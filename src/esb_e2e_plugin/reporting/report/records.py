@@ -45,7 +45,8 @@ class TestRecord:
         id: its node id.
         scenario: the node id without the environment: the same in all environments.
         environment: name of the environment; null for a test that needs none.
-        outcome: how it ended; `error` is a failed setup or teardown, `not_run` one that never began.
+        outcome: how it ended; `error` is a failed setup or teardown, `not_run` one that never
+            began, or was cut short.
         file: its file, relative to pytest's root.
         line: its line there, from 1; null where it is unknown.
         failed_line: the line of that file at which it failed; null where it failed elsewhere, or did not.
