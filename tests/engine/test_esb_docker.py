@@ -74,7 +74,7 @@ def test_two_environments_lie_beside_each_other(platform: Platform, shell: Shell
 
 def test_logs_show_one_environment_only(shell: Shell) -> None:
     """Both are called; who follows `test2` sees the call of `test2`, from gateway and function worker."""
-    process = shell.start("logs", "--env", "test2", "-f", "-n", "0", "--json")
+    process = shell.start("logs", "--env", "test2", "-f", "--json")
     assert process.stdout is not None
     other = shell.json("invoke", "--env", "test1", "lambda-echo", '{"message": "one"}')["trace_id"]
     own = shell.json("invoke", "--env", "test2", "lambda-echo", '{"message": "two"}')["trace_id"]
@@ -171,8 +171,9 @@ def test_prune_removes_what_dead_runs_left_and_nothing_else(platform: Platform) 
             str(dead.state),
             f"project {gone.name}-e2e-docker on the engine",
         }
-        assert dead.left_over() == []
-        assert gone.there() == {"container": [], "network": [], "volume": []}
+        nothing: dict[str, list[str]] = {"container": [], "network": [], "volume": []}
+        assert (dead.there(), gone.there()) == (nothing, nothing)
+        assert (dead.processes(), [path.name for path in dead.state.iterdir()]) == ([], ["events.jsonl"])
         assert {project.name: project.there() for project in (live, platform)} == before
         assert in_dead.json("prune")["removed"] == []
         live.hold.unlink()

@@ -28,6 +28,7 @@ if words[:2] == ["container", "inspect"]:
     else:
         ports = {{"5010/tcp": [{{"HostPort": str(container["port"])}}]}}
         facts = {{"State": {{"Running": container["running"]}}, "HostConfig": {{"PortBindings": ports}}}}
+        facts["NetworkSettings"] = {{"Networks": dict.fromkeys(container.get("networks", ["bridge"]))}}
         out = json.dumps([{{**facts, "Config": {{"Labels": container["labels"]}}}}])
 elif words[:2] in (["container", "run"], ["container", "start"]):
     port = int(words[words.index("--publish") + 1].split(":")[1]) if words[1] == "run" else container["port"]
@@ -145,3 +146,23 @@ def test_a_container_of_that_name_that_no_run_has_made_is_left_alone(
     with pytest.raises(StepError, match="docker rename esb-registry another-name"):
         registry.ensure()
     assert engine.did("container", "rm") == engine.did("container", "start") == 0
+
+
+def test_it_is_removed_with_its_images_where_no_environment_leads_to_it(
+    engine: Engine, registry: Registry
+) -> None:
+    """The container and its volume; where there is none, nothing is done."""
+    assert not registry.remove_unused()
+    engine.set(ours(running=True))
+    assert registry.is_unused()
+    assert registry.remove_unused()
+    assert engine.container is None
+    assert engine.did("volume", "rm", "esb-registry") == 1
+
+
+def test_one_that_is_attached_to_an_environment_is_not_removed(engine: Engine, registry: Registry) -> None:
+    """The network of an environment leads to it."""
+    engine.set({**ours(running=True), "networks": ["bridge", "esb-e2e-containerd-external"]})
+    assert not registry.is_unused()
+    assert not registry.remove_unused()
+    assert engine.did("container", "rm") == 0
