@@ -89,7 +89,8 @@ def test_an_environment_tells_its_phases_services_and_failure(reported: Reported
     assert "deploy: apply" in [span.name for span in good.steps]
     assert (bad.ok, broken.ok) == (False, False)
     assert [(failure.phase, failure.test) for failure in broken.failures] == [("deploy", None)]
-    assert (broken.failures[0].kind, bad.failures[0].kind) == ("deploy step", "test")
+    assert broken.failures[0].kind == "deploy step"
+    assert f"[{BAD}" in (bad.failures[0].test or "")
     assert "the stock cannot be loaded" in broken.failures[0].cause
     assert broken.log_lines[-1].endswith("the stock cannot be loaded")
     assert [(phase.name, phase.ok) for phase in broken.phases][2:] == [("deploy", False), ("cleanup", True)]
