@@ -14,6 +14,7 @@ from benchmarks import (
     output,
     recording,
     report,
+    reuse,
     scheduling,
     worker_start,
 )
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "scheduling": scheduling,
     "recording": recording,
     "report": report,
+    "reuse": reuse,
 }
 
 

@@ -1,5 +1,6 @@
 """Applying a manifest: everything is checked, then its config becomes current in the output folder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def apply(
     *,
     secret_env: Path | None = None,
     strict: bool = False,
+    images: Mapping[str, str] | None = None,
     additive: bool = False,
     lock_timeout: float = LOCK_TIMEOUT,
 ) -> ApplyResult:
@@ -29,6 +31,7 @@ def apply(
         out: the output folder; made if it does not exist.
         secret_env: a file of `NAME=value` lines with the required secrets.
         strict: runtime metadata that does not fit is an error instead of a warning.
+        images: what each name of an image stands for now, if that is known; see `merge.merge_manifest`.
         additive: keep what an earlier apply left in `out`, as if it were the first entry.
         lock_timeout: seconds to wait for another apply to the same folder.
 
@@ -36,7 +39,7 @@ def apply(
         ArtifactError: something is wrong with the input or `out`, which is then untouched.
     """
     manifest, warnings = check(manifest_path, secret_env=secret_env, strict=strict)
-    merged = merge_manifest(manifest, out, additive=additive, lock_timeout=lock_timeout)
+    merged = merge_manifest(manifest, out, images=images, additive=additive, lock_timeout=lock_timeout)
     return ApplyResult(
         digest=merged.digest,
         functions=merged.functions,

@@ -64,7 +64,7 @@ def collect(folder: Path) -> Inputs:
 def _entries(folder: Path, root: Path, prefix: str) -> Iterator[tuple[str, str]]:
     try:
         with os.scandir(folder / prefix) as found:
-            children = [child for child in found if not _is_ignored(child.name)]
+            children = [child for child in found if not is_ignored(child.name)]
     except OSError as error:
         raise ArtifactError(f"cannot be read: {error.strerror}", path=folder / prefix) from None
     for child in children:
@@ -91,7 +91,8 @@ def _file_entry(path: Path, child: os.DirEntry[str]) -> str:
         raise ArtifactError(f"cannot be read: {error.strerror}", path=path) from None
 
 
-def _is_ignored(name: str) -> bool:
+def is_ignored(name: str) -> bool:
+    """Tell whether a file or folder of that name is what a tool keeps for itself, and no input."""
     return name in _IGNORED_NAMES or name.endswith(_IGNORED_SUFFIXES)
 
 

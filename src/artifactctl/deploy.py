@@ -62,6 +62,7 @@ def deploy(
         out,
         secret_env=secret_env,
         strict=strict,
+        images=prepared.function_ids(),
         additive=additive,
         lock_timeout=lock_timeout,
     )

@@ -6,7 +6,7 @@ the right digest is left alone; one that is there under another name gets a seco
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,7 +16,7 @@ from artifactctl.docker_engine import DIGEST_LABEL, DockerEngine, Image
 from artifactctl.errors import ArtifactError
 from artifactctl.fields import Field
 from artifactctl.host_cache import HostCache
-from artifactctl.image_plan import Plan, Target, plan
+from artifactctl.image_plan import BASE, Plan, Target, plan
 from artifactctl.image_reference import Registries
 from artifactctl.manifest import Manifest, load_manifest
 
@@ -43,6 +43,7 @@ class PreparedImage:
         digest: content digest, 64 hex digits; None for an external one.
         action: `present`, `tagged` (it was there under another name), `built` or `pulled`.
         pushed: the name that it was pushed by; None if it was not, or did not have to be.
+        id: the engine's own id of it, another one after each build.
     """
 
     reference: str
@@ -50,13 +51,26 @@ class PreparedImage:
     digest: str | None
     action: str
     pushed: str | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareResult:
-    """Every image of a manifest: bases, then functions by name, then fixtures, then external ones."""
+    """Every image of a manifest.
+
+    Attributes:
+        images: bases, then functions by name, then fixtures, then external ones.
+        starts: ids of the images, by name, that bases and functions start from and that nothing here builds.
+    """
 
     images: tuple[PreparedImage, ...]
+    starts: Mapping[str, str] = field(default_factory=dict)
+
+    def function_ids(self) -> dict[str, str]:
+        """Return the ids of the images that functions run from, by their names."""
+        return {
+            image.reference: image.id for image in self.images if image.id is not None and image.kind != BASE
+        }
 
     def count(self, action: str) -> int:
         """Return how many images it took `action` for."""
@@ -173,8 +187,15 @@ class _Preparation:
         pushed_as = image_push.push(
             [image.reference for image in prepared], self._registries, self._engine, self._commands
         )
+        changed = [image.reference for image in prepared if image.action != PRESENT]
+        now = {**self._found, **self._engine.inspect(changed)}
+        ids = {reference: image.id for reference, image in now.items()}
         return PrepareResult(
-            tuple(replace(image, pushed=pushed_as.get(image.reference)) for image in prepared)
+            tuple(
+                replace(image, pushed=pushed_as.get(image.reference), id=ids.get(image.reference))
+                for image in prepared
+            ),
+            external,
         )
 
     def _external_id(self, reference: str) -> str:

@@ -10,6 +10,7 @@ from artifactctl.fields import Field
 from artifactctl.manifest import Manifest, load_manifest
 from artifactctl.runtime_config import (
     FUNCTIONS_FILE,
+    IMAGES_FILE,
     RESOURCES_FILE,
     ROUTING_FILE,
     RuntimeConfig,
@@ -52,13 +53,20 @@ def merge(manifest_path: Path, out: Path) -> MergeResult:
 
 
 def merge_manifest(
-    manifest: Manifest, out: Path, *, additive: bool = False, lock_timeout: float = LOCK_TIMEOUT
+    manifest: Manifest,
+    out: Path,
+    *,
+    images: Mapping[str, str] | None = None,
+    additive: bool = False,
+    lock_timeout: float = LOCK_TIMEOUT,
 ) -> MergeResult:
     """Merge the entries of `manifest` into `out`.
 
     Args:
         manifest: a valid manifest.
         out: the output folder; made if it does not exist.
+        images: what each name of an image stands for now, if that is known: it becomes a part of the config,
+            so that a new image under an old name is a new config.
         additive: keep what an earlier apply left in `out`, as if it were the first entry.
         lock_timeout: seconds to wait for another apply to the same folder.
 
@@ -71,12 +79,12 @@ def merge_manifest(
         runtime_config.read(entry.runtime_config_dir, entry.artifact_root) for entry in manifest.artifacts
     ]
     # Before the lock: a mistake must not even leave a lock file in the folder.
-    merged, files = _merged(entries, out, additive=additive)
+    merged, files = _merged(entries, images or {}, out, additive=additive)
     digest, changed = output.digest_of(files), False
     if not output.is_published(out, files):
         with output.exclusive(out, lock_timeout):
             if additive:
-                merged, files = _merged(entries, out, additive=True)
+                merged, files = _merged(entries, images or {}, out, additive=True)
             digest, changed = output.publish(out, files)
     return MergeResult(
         digest=digest,
@@ -89,13 +97,14 @@ def merge_manifest(
 
 
 def _merged(
-    entries: Sequence[RuntimeConfig], out: Path, *, additive: bool
+    entries: Sequence[RuntimeConfig], images: Mapping[str, str], out: Path, *, additive: bool
 ) -> tuple[RuntimeConfig, dict[str, bytes]]:
     earlier = output.current(out) if additive else None
     base = [runtime_config.read(earlier, earlier)] if earlier is not None else []
     merged = combine([*base, *entries])
     check_references(merged)
-    return merged, render(merged)
+    known = {**runtime_config.images(earlier), **images} if earlier is not None else images
+    return merged, render(merged, known)
 
 
 def combine(configs: Iterable[RuntimeConfig]) -> RuntimeConfig:
@@ -148,8 +157,8 @@ def _check_capacities(function: Field, defaults: Mapping[str, Field]) -> None:
         raise wrong.error(f"min_capacity {least.value} is more than max_capacity {most.value}")
 
 
-def render(config: RuntimeConfig) -> dict[str, bytes]:
-    """Return the files of `config` by name; equal configs give equal bytes."""
+def render(config: RuntimeConfig, images: Mapping[str, str] | None = None) -> dict[str, bytes]:
+    """Return the files of `config`, and of what is known of its images; equal input gives equal bytes."""
     defaults = _plain(config.other_defaults)
     for key, values in (("environment", config.default_environment), ("scaling", config.default_scaling)):
         if values:
@@ -166,10 +175,11 @@ def render(config: RuntimeConfig) -> dict[str, bytes]:
         RESOURCES_FILE: {"resources": resources},
         ROUTING_FILE: {"routes": routes},
     }
-    return {
+    files = {
         name: yaml_output.dumped({**_plain(config.other_keys.get(name, {})), **document})
         for name, document in documents.items()
     }
+    return {**files, IMAGES_FILE: yaml_output.dumped({"images": dict(images)})} if images else files
 
 
 def _route(route: Field, method: str) -> dict[str, Any]:

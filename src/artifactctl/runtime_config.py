@@ -16,6 +16,7 @@ from artifactctl.fields import Field
 FUNCTIONS_FILE: Final = "functions.yml"
 ROUTING_FILE: Final = "routing.yml"
 RESOURCES_FILE: Final = "resources.yml"
+IMAGES_FILE: Final = "images.yml"
 METHODS: Final = ("ANY", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 RESOURCE_NAMES: Final = {"dynamodb": "TableName", "layers": "Name", "s3": "BucketName"}
 
@@ -84,6 +85,19 @@ def read(directory: Path, root: Path) -> RuntimeConfig:
         },
         warnings=warnings,
     )
+
+
+def images(directory: Path) -> dict[str, str]:
+    """Return what an applied config says of its images: ids by name; none where it says nothing.
+
+    Args:
+        directory: the config, as an apply has written it.
+    """
+    path = directory / IMAGES_FILE
+    if not path.exists():
+        return {}
+    known = Field(_load(path, directory)).required("images")
+    return {str(image.key): image.string() for image in known.entries()}
 
 
 def _load(path: Path, root: Path) -> yaml_source.Document:

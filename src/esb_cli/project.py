@@ -20,7 +20,7 @@ DEFAULT_ENVIRONMENT: Final = "default"
 DEFAULT_PROFILE: Final = "e2e-local"
 
 # What pytest alone can be asked for: a variable that asks it means nothing to a command.
-_OF_PYTEST = frozenset({"suffix", "test_only", "test_target", "keep", "build_only"})
+_OF_PYTEST = frozenset({"suffix", "test_only", "test_target", "keep", "build_only", "reuse"})
 
 
 @dataclass(frozen=True)

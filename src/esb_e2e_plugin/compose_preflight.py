@@ -6,21 +6,13 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from ipaddress import IPv4Network
-from pathlib import Path
 from typing import IO
 
-from esb_e2e_plugin.context import build_context
-from esb_e2e_plugin.credentials import Credentials
-from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.errors import MatrixError
-from esb_e2e_plugin.lifecycle import compose_mistakes, node_image, registry
-from esb_e2e_plugin.lifecycle.compose import config_command, is_missing
-from esb_e2e_plugin.lifecycle.docker_variables import for_no_engine
-from esb_e2e_plugin.lifecycle.service_images import IMAGE, IMAGE_VARIABLE, builds
-from esb_e2e_plugin.networks import SubnetPair
+from esb_e2e_plugin.lifecycle import compose_mistakes
+from esb_e2e_plugin.lifecycle.compose import is_missing
+from esb_e2e_plugin.lifecycle.compose_reading import question
 from esb_e2e_plugin.planner import Plan, Scenario
-from esb_e2e_plugin.ports import PortBlock
 
 _SECONDS = 20.0
 
@@ -38,6 +30,9 @@ class ComposePreflight:
     """Has Compose read the files of every environment at once, beside what else a session begins with.
 
     Compose is the judge of its files; its answer is awaited before an environment can be asked for.
+
+    Attributes:
+        models: what it has answered, JSON by profile, as far as it was checked.
     """
 
     def __init__(self, plan: Plan, environ: Mapping[str, str]) -> None:
@@ -51,14 +46,13 @@ class ComposePreflight:
             UserError: a variable that the user set cannot be used.
         """
         self._environ = environ
+        self.models: dict[str, bytes] = {}
         self._open = ExitStack()
         try:
             self._readings = [
                 reading
                 for scenario in plan.scenarios
-                if scenario.entry.mode != "process"
-                and (reading := self._begin(scenario, plan.root, plan.port_base, plan.subnet_pool))
-                is not None
+                if scenario.entry.mode != "process" and (reading := self._begin(scenario, plan)) is not None
             ]
         except BaseException:
             self._open.close()
@@ -79,44 +73,16 @@ class ComposePreflight:
         """End what still reads."""
         self._open.close()
 
-    def _begin(
-        self, scenario: Scenario, root: Path, port_base: int, subnet_pool: IPv4Network
-    ) -> _Reading | None:
-        entry = scenario.entry
-        context = build_context(
-            scenario,
-            root=root,
-            run_id="preflight",
-            ports=PortBlock(port_base, entry.bind_address),
-            host_env=self._environ,
-            env_file_values=read_env_file(entry.env_file) if entry.env_file is not None else {},
-            credentials=Credentials.random(),
-            git_sha=None,
-            ci=False,
-        )
-        subnets = SubnetPair.of(next(subnet_pool.subnets(new_prefix=23)))
-        variables = {
-            **context.environment,
-            **subnets.to_env(),
-            "ESB_ENGINE_SOCKET": entry.engine_socket,
-            **({IMAGE_VARIABLE: IMAGE} if builds(root, context.environment) else {}),
-            **(_of_functions(subnets) if entry.mode == "containerd" else {}),
-        }
+    def _begin(self, scenario: Scenario, plan: Plan) -> _Reading | None:
+        asked = question(scenario, plan.root, plan.port_base, plan.subnet_pool, self._environ)
         # Files, not pipes: nobody reads while Compose writes.
         output, errors = (self._open.enter_context(tempfile.TemporaryFile()) for _ in range(2))  # noqa: SIM115
         try:
-            process = subprocess.Popen(
-                config_command(context.project, entry.compose_files),
-                env=for_no_engine(variables),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                start_new_session=True,
-            )
+            process = asked.begin(output, errors)
         except FileNotFoundError:
             return None  # no docker command: the environment fails by that
         self._open.callback(_end, process)
-        return _Reading(scenario, variables, process, output, errors)
+        return _Reading(scenario, asked.variables, process, output, errors)
 
     def _mistake(self, reading: _Reading) -> MatrixError | None:
         entry = reading.scenario.entry
@@ -131,7 +97,8 @@ class ComposePreflight:
                 return None  # the environment fails by that
             return compose_mistakes.rejected(said, entry, reading.variables)
         reading.output.seek(0)
-        model = json.load(reading.output)
+        self.models[entry.name] = answer = reading.output.read()
+        model = json.loads(answer)
         remote = compose_mistakes.has_bind_mounts(model, entry) and self._is_remote(reading)
         return compose_mistakes.mistake(model, entry, remote=remote)
 
@@ -145,14 +112,6 @@ class ComposePreflight:
             return endpoint.find(reading.variables, reading.scenario.entry.docker_context).remote
         except (DockerException, StepError):
             return False  # the environment fails by that, and says how
-
-
-def _of_functions(subnets: SubnetPair) -> dict[str, str]:
-    return {
-        node_image.IMAGE_VARIABLE: node_image.IMAGE,
-        "ESB_SUBNET_FUNCTIONS": str(subnets.external.supernet()),
-        "HOST_REGISTRY_ADDR": f"127.0.0.1:{registry.PORT}",
-    }
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

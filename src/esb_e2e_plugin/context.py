@@ -106,7 +106,7 @@ def build_context(
     entry = scenario.entry
     project = f"{entry.project}-{scenario.name}".lower()
     host = _url_host(ports.bind_address, engine_host)
-    image_tag = f"e2e-{scenario.name}-{git_sha if ci and git_sha else 'latest'}"
+    image_tag = tag_of(scenario, git_sha if ci else None)
     computed = {
         "ESB_ENV": scenario.name,
         "ESB_PROJECT": project,
@@ -126,7 +126,7 @@ def build_context(
     refuse_computed(scenario, env_file_values, refused)
     chosen = {**env_file_values, **entry.env_vars}
     credentials = credentials.overridden(chosen)
-    environment = {**_handed_on(host_env), **chosen, **computed, **credentials.to_env()}
+    environment = {**handed_on(host_env), **chosen, **computed, **credentials.to_env()}
     return RunContext(
         scenario=scenario,
         name=scenario.name,
@@ -149,6 +149,16 @@ def build_context(
     )
 
 
+def tag_of(scenario: Scenario, commit: str | None) -> str:
+    """Return the tag of an environment's images.
+
+    Args:
+        scenario: what to run.
+        commit: short id of the commit that a CI run tests; None elsewhere.
+    """
+    return f"e2e-{scenario.name}-{commit or 'latest'}"
+
+
 def refuse_computed(scenario: Scenario, from_file: Mapping[str, str], computed: frozenset[str]) -> None:
     """Raise `UserError` where the user sets a variable that is computed for each environment.
 
@@ -168,7 +178,8 @@ def refuse_computed(scenario: Scenario, from_file: Mapping[str, str], computed: 
             raise UserError(f"{place}: {name}: {problem}", "remove it")
 
 
-def _handed_on(host_env: Mapping[str, str]) -> dict[str, str]:
+def handed_on(host_env: Mapping[str, str]) -> dict[str, str]:
+    """Return the few variables of the caller that enter an environment."""
     return {
         name: value
         for name, value in host_env.items()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from esb_e2e_plugin.errors import UserError
+
+if TYPE_CHECKING:
+    from esb_e2e_plugin.matrix import Entry
 
 _LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)", re.DOTALL)
 _QUOTED = re.compile(r"(?P<quote>['\"])(?P<text>.*?)(?P=quote)\s*(?:#.*)?")
@@ -36,6 +40,15 @@ def read_env_file(path: Path) -> dict[str, str]:
     for number, match in _variables(text, path):
         values[match["name"]] = _value(match["value"], f"{path}:{number}: {match['name']}")
     return values
+
+
+def variables_of(entry: Entry) -> dict[str, str]:
+    """Return the variables that a user has set for an environment: in its env file, and in the matrix.
+
+    Raises:
+        UserError: see `read_env_file`.
+    """
+    return {**(read_env_file(entry.env_file) if entry.env_file is not None else {}), **entry.env_vars}
 
 
 def line_of(path: Path, name: str) -> int:

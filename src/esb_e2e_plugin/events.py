@@ -18,6 +18,7 @@ KINDS: Final = frozenset(
         "run.finished",
         "env.queued",
         "env.finished",
+        "env.reuse",
         "phase.started",
         "phase.progress",
         "phase.finished",

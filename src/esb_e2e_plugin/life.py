@@ -175,7 +175,7 @@ class Life:
     def _use(self, runner: EnvironmentRunner) -> None:
         started = time.monotonic()
         try:
-            environment = runner.attach() if self._run.settings.test_only else runner.bring_up()
+            environment = self._way_up(runner)()
             self.seconds = time.monotonic() - started
             self.ready_since = time.time()
             self._asking = []
@@ -199,6 +199,12 @@ class Life:
                 asking, self._asking = self._asking or [], None
             for tell in asking:
                 tell(self._states)
+
+    def _way_up(self, runner: EnvironmentRunner) -> Callable[[], Environment]:
+        settings = self._run.settings
+        if settings.test_only:
+            return runner.attach
+        return runner.reuse if settings.reuse else runner.bring_up
 
     def _watch(self, runner: EnvironmentRunner) -> None:
         """Look after the services for a moment; after a test that disturbs them, until all are well again."""
@@ -259,6 +265,8 @@ class Life:
     def _is_kept(self, holding: Holding) -> bool:
         settings = self._run.settings
         if self.environment is not None and (settings.keep or settings.build_only):
+            return True
+        if self.environment is not None and settings.reuse and self.failure is None:
             return True
         failed = self.failure is not None or self.test_failure is not None
         return settings.keep_failed and failed and holding.environment is not None

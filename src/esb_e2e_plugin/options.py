@@ -87,6 +87,11 @@ OPTIONS = (
     ),
     Option("keep", "flag", "leave environments running at the end"),
     Option("keep_failed", "flag", "leave an environment that failed, or whose test failed, as it is"),
+    Option(
+        "reuse",
+        "flag",
+        "take environments that an earlier run left, redo what changed, and leave them running",
+    ),
     Option("no_cache", "flag", "build every image anew"),
     Option("max_starting", "count", "environments that come up at once (default: by cores and memory)", "N"),
     Option("max_environments", "count", "environments that are there at once; 1: one after the other", "N"),

@@ -108,9 +108,9 @@ def _commit_of(root: Path) -> str | None:
 
 def _check_bound(plan: Plan, settings: Settings) -> None:
     most, left = settings.max_environments, len(plan.scenarios)
-    if most is None or left <= most or not (settings.keep or settings.build_only):
+    if most is None or left <= most or not settings.leaves_running:
         return
-    leaving = "build_only" if settings.build_only else "keep"
+    leaving = next(name for name in ("build_only", "keep", "reuse") if getattr(settings, name))
     sources = settings.sources
     raise UserError(
         f"--esb-max-environments ({sources['max_environments']}) allows {most} at once, "

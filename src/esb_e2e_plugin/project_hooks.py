@@ -1,6 +1,7 @@
 """The project's own hooks, as the lifecycle calls them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -26,3 +27,9 @@ class ProjectHooks:
     def failed(self, environment: str, failure: Failure) -> None:
         """Call `pytest_esb_environment_failed`."""
         self._hook.pytest_esb_environment_failed(environment=environment, failure=failure)
+
+
+def deploy_hook_files(config: pytest.Config) -> tuple[Path, ...]:
+    """Return the files in which `pytest_esb_deploy` is implemented, each one once."""
+    found = (hook.function.__code__ for hook in config.hook.pytest_esb_deploy.get_hookimpls())
+    return tuple(dict.fromkeys(Path(code.co_filename).absolute() for code in found))

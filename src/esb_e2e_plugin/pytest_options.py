@@ -81,7 +81,8 @@ def names_instance(config: pytest.Config, environ: Mapping[str, str]) -> bool:
 def needs_profile(config: pytest.Config) -> bool:
     """Tell whether the command line holds an option that says nothing without an environment."""
     option = config.option
-    return bool(option.esb_build_only or option.esb_test_only or option.esb_test_target or option.esb_report)
+    flags = (option.esb_build_only, option.esb_test_only, option.esb_reuse)
+    return any(flags) or bool(option.esb_test_target or option.esb_report)
 
 
 class Configured:

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from threading import Event
 
 from esb_e2e_plugin import preflight
@@ -22,6 +23,8 @@ def new_run(
     listener: Callable[[str, str], None],
     *,
     observer: Observer = NOBODY,
+    hook_files: tuple[Path, ...] = (),
+    models: Mapping[str, bytes] | None = None,
 ) -> Run:
     """Return a run with an id of its own; starts and writes nothing.
 
@@ -32,6 +35,8 @@ def new_run(
         hooks: the project's own steps.
         listener: receives environment and text of each line for the terminal, from any thread.
         observer: sees each event and each line of output, from any thread.
+        hook_files: where the project's part of the deploy phase is written.
+        models: what Compose has said of compose files, see `Run.models`.
 
     Raises:
         UserError: `ARTIFACTCTL_BIN` names no program.
@@ -52,4 +57,6 @@ def new_run(
         listener=listener,
         cancelled=Event(),
         observer=observer,
+        hook_files=hook_files,
+        models={} if models is None else models,
     )

@@ -2,7 +2,7 @@
 
 import os
 import pickle
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from esb_e2e_plugin.fixtures.environment import finish_environment
 from esb_e2e_plugin.keys import BRINGUP
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
-from esb_e2e_plugin.project_hooks import ProjectHooks
+from esb_e2e_plugin.project_hooks import ProjectHooks, deploy_hook_files
 from esb_e2e_plugin.reporting.display import RUN
 from esb_e2e_plugin.reporting.junit_sections import JunitSections
 from esb_e2e_plugin.reporting.screen import Screen
@@ -37,7 +37,14 @@ _CLOCK_SLACK = 1.0  # runtime clients log whole seconds
 class OwnerSession:
     """A session whose process owns the environments: the xdist controller, or the only process."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, plan: Plan, screen: Screen) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        plan: Plan,
+        screen: Screen,
+        models: Mapping[str, bytes],
+    ) -> None:
         """Prepare to run `plan`; starts and writes nothing."""
         self._config = config
         self._plan = plan
@@ -52,6 +59,8 @@ class OwnerSession:
             ProjectHooks(config),
             display.say,
             observer=display,
+            hook_files=deploy_hook_files(config),
+            models=models,
         )
         self._owner = Owner(
             plan.scenarios,
@@ -191,7 +200,7 @@ class OwnerSession:
         if self._clean_up():
             session.exitstatus = pytest.ExitCode.INTERRUPTED
         for outcome in self._owner.outcomes().values():
-            if outcome.failure is None and not self._settings.test_only:
+            if outcome.failure is None and not (self._settings.test_only or self._settings.reuse):
                 self._durations.brought_up(outcome.profile, outcome.seconds)
         self._durations.save(getattr(self._config, "cache", None))
         results = {name: outcome.ok for name, outcome in self._owner.outcomes().items()}

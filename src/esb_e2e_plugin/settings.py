@@ -47,6 +47,7 @@ class Settings:
         test_targets: Absolute paths or node ids that replace suites and path arguments.
         keep: Leave the environments up at the end.
         keep_failed: Leave the environments that failed as they are.
+        reuse: Take environments that an earlier run left, redo what changed, and leave them up at the end.
         no_cache: Build every image anew.
         max_starting: Environments that come up at once; None for what the machine can do.
         max_environments: Environments that are there at once; None for any number.
@@ -70,6 +71,7 @@ class Settings:
     test_targets: tuple[str, ...]
     keep: bool
     keep_failed: bool
+    reuse: bool
     no_cache: bool
     max_starting: int | None
     max_environments: int | None
@@ -81,6 +83,11 @@ class Settings:
     timeout_compose: float
     timeout_deploy: float
     sources: Mapping[str, str] = field(hash=False)
+
+    @property
+    def leaves_running(self) -> bool:
+        """Whether environments that came up outlive the run."""
+        return self.keep or self.build_only or self.reuse
 
     @property
     def single_profile(self) -> bool:
@@ -134,6 +141,12 @@ def _check_together(settings: Settings) -> None:
         raise UserError(
             f"--esb-build-only ({sources['build_only']}) and --esb-test-only ({sources['test_only']}) "
             "contradict each other",
+            "give one of them",
+        )
+    if settings.reuse and settings.test_only:
+        raise UserError(
+            f"--esb-reuse ({sources['reuse']}) and --esb-test-only ({sources['test_only']}) contradict each "
+            "other: the one redoes what changed, the other changes nothing",
             "give one of them",
         )
     if settings.env and settings.suffix:

@@ -1,6 +1,7 @@
 """How a session with environments begins: which plan, and which part this process has in it."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
@@ -33,6 +34,7 @@ class _ComposeSession:
 
     def __init__(self, plan: Plan) -> None:
         self._preflight = ComposePreflight(plan, os.environ)
+        self.models = self._preflight.models
 
     @pytest.hookimpl(tryfirst=True)  # before xdist starts its workers
     def pytest_sessionstart(self) -> None:
@@ -66,7 +68,11 @@ def configure(config: pytest.Config) -> None:
     elif named := _named_tests(config):
         config.stash[SELECTION] = _select_named(config, settings, named)
     elif needs_profile(config):
-        given = {"--esb-build-only": settings.build_only, "--esb-test-only": settings.test_only}
+        given = {
+            "--esb-build-only": settings.build_only,
+            "--esb-test-only": settings.test_only,
+            "--esb-reuse": settings.reuse,
+        }
         flag = next((name for name, is_given in given.items() if is_given), "--esb-report")
         raise UserError(f"{flag}: no environment is selected", "name one with --esb-profile")
 
@@ -118,7 +124,8 @@ def _settings(config: pytest.Config) -> Settings:
         return settings
     # An ESB_ENV that is an entry's name selects that entry; what is running says what it was made from.
     wanted = {settings.env.casefold()}
-    if settings.test_only and (made_from := _profile_of(matrix, settings.env)) is not None:
+    takes = settings.test_only or settings.reuse
+    if takes and (made_from := _profile_of(matrix, settings.env)) is not None:
         wanted = {made_from.casefold()}
     return replace(settings, profiles=tuple(e.name for e in matrix.entries if e.name.casefold() in wanted))
 
@@ -161,10 +168,13 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
     if settings.build_only:
         # Before xdist's own configure looks: no worker is started where no test runs.
         option.dist, option.tx, option.numprocesses = "no", [], None
+    models: Mapping[str, bytes] = {}
     if not option.setupplan and not settings.test_only:
-        config.pluginmanager.register(_ComposeSession(plan), _COMPOSE)
+        compose = _ComposeSession(plan)
+        config.pluginmanager.register(compose, _COMPOSE)
+        models = compose.models
     screen = config.stash.setdefault(TERMINAL, Screen(None))
-    session = OwnerSession(config, settings, plan, screen)
+    session = OwnerSession(config, settings, plan, screen, models)
     config.pluginmanager.register(session, _OWNER)
     if report.is_wanted(config, settings):
         config.pluginmanager.register(report.ReportSession(config, settings, plan, session), "esb_e2e_report")

@@ -16,6 +16,7 @@ from esb_e2e_plugin.process_identity import ProcessIdentity
 
 Status = Literal["starting", "ready", "failed", "kept", "removing"]
 
+_VERSION = 2
 _FIXED_TEMPORARY_FOLDER = Path("/tmp")  # noqa: S108  TMPDIR differs between shells; owner and mode are checked
 
 
@@ -116,6 +117,9 @@ class EnvironmentState:
         cause: why it failed, in one line.
         phase: the phase that it was in.
         profile: the entry of the matrix that it is made from.
+        broken: whether it failed itself, and not only a test in it.
+        fingerprint: what it was made of when it was deployed last, `Fingerprint.to_data()`; None where
+            nobody looked.
     """
 
     status: Status
@@ -127,6 +131,8 @@ class EnvironmentState:
     cause: str | None = None
     phase: str = "reset"
     profile: str | None = None
+    broken: bool = False
+    fingerprint: dict[str, Any] | None = None
 
 
 class StateFile:
@@ -146,7 +152,7 @@ class StateFile:
         environment = state.environment and {k: v for k, v in state.environment.items() if k != "credentials"}
         data = {
             **vars(state),
-            "v": 1,
+            "v": _VERSION,
             "owner": vars(state.owner),
             "environment": environment,
         }
@@ -167,7 +173,7 @@ class StateFile:
         """Return the state, with the credentials in `environment`; None where none can be read."""
         try:
             data = json.loads(self.path.read_text(encoding="utf-8"))
-            if data.pop("v") != 1:
+            if data.pop("v") != _VERSION:
                 return None
             data["owner"] = ProcessIdentity(**data["owner"])
             if data["environment"]:

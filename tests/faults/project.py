@@ -259,18 +259,11 @@ class Project:
         phases = [f"--esb-timeout-{phase}={PHASE_SECONDS}" for phase in ("reset", "compose", "deploy")]
         command = [sys.executable, "-m", "pytest", "--esb-profile", self.profiles, *phases]
         command += fitting(options)
-        variables = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self._home),
-            "TMPDIR": str(self._temporary),
-            "ESB_HOST_DIR": str(self.host),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
         with output.open("wb") as sink:
             process = subprocess.Popen(
                 command,
                 cwd=self.root,
-                env=variables,
+                env=self.variables(),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
@@ -279,6 +272,16 @@ class Project:
         run = Run(self, process, output)
         self._started.append(run)
         return run
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables of its runs."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self._home),
+            "TMPDIR": str(self._temporary),
+            "ESB_HOST_DIR": str(self.host),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
 
     def run(self, *options: str) -> Result:
         """Run pytest with the environment's profile to its end."""

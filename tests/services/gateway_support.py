@@ -317,12 +317,21 @@ class GatewayProcess:
         self.session.verify = str(certificates.ca)
         self.session.trust_env = False
 
-    def apply(self, functions: Mapping[str, Any], routes: list[dict[str, str]], **defaults: Any) -> str:
+    def apply(
+        self,
+        functions: Mapping[str, Any],
+        routes: list[dict[str, str]],
+        *,
+        images: Mapping[str, str] | None = None,
+        **defaults: Any,
+    ) -> str:
         """Make a configuration current as the applier does, and return its digest."""
-        documents = {
+        documents: dict[str, Any] = {
             "functions.yml": {"defaults": defaults, "functions": functions},
             "routing.yml": {"routes": routes},
         }
+        if images is not None:
+            documents["images.yml"] = {"images": dict(images)}
         return self.apply_files({name: yaml.safe_dump(document) for name, document in documents.items()})
 
     def apply_files(self, files: Mapping[str, str]) -> str:
@@ -444,11 +453,11 @@ class Stack:
         self.gateway.wait_for(digest)
         self.gateway.login()
 
-    def apply(self, **functions: Any) -> str:
+    def apply(self, images: Mapping[str, str] | None = None, **functions: Any) -> str:
         """Make `functions` the current configuration, and return its digest."""
         entries = {name: {"image": f"{name}:1", "timeout": 20} | entry for name, entry in functions.items()}
         routes = [{"path": f"/{name}", "method": "ANY", "function": name} for name in functions]
-        return self.gateway.apply(entries, routes)
+        return self.gateway.apply(entries, routes, images=images)
 
 
 @contextlib.contextmanager

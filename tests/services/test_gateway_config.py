@@ -209,6 +209,16 @@ def test_a_changed_function_gets_new_workers(esb: Stack, change: dict[str, Any])
     eventually(lambda: esb.agent.destroyed == ["w1"], "the old worker is destroyed")
 
 
+def test_a_new_image_under_the_old_name_gets_new_workers(esb: Stack) -> None:
+    """What the name stands for is told by `images.yml`; a function whose image stayed keeps its worker."""
+    esb.serve(f={}, g={})
+    esb.gateway.wait_for(esb.apply(images={"f:1": "sha256:a", "g:1": "sha256:b"}, f={}, g={}))
+    assert [esb.gateway.post(path).json()["worker"] for path in ("/f", "/g")] == ["w1", "w2"]
+    esb.gateway.wait_for(esb.apply(images={"f:1": "sha256:c", "g:1": "sha256:b"}, f={}, g={}))
+    assert [esb.gateway.post(path).json()["worker"] for path in ("/f", "/g")] == ["w3", "w2"]
+    eventually(lambda: esb.agent.destroyed == ["w1"], "the worker of the old image is destroyed")
+
+
 def test_calls_of_the_old_config_end_with_it(esb: Stack) -> None:
     """Who runs or waits when the config changes is served by the function that it called."""
     let_go = threading.Event()
@@ -243,6 +253,10 @@ def test_calls_of_the_old_config_end_with_it(esb: Stack) -> None:
             "routing.yml: routes[0].function: functions.yml has no function 'f'",
         ),
         ({"functions.yml": "\x00", "routing.yml": "{}"}, "functions.yml: "),
+        (
+            {"functions.yml": "{}", "routing.yml": "{}", "images.yml": "images: {f: 1}"},
+            "images.yml: images.f: expected text",
+        ),
         (
             {"functions.yml": "defaults: {since: 2026-13-45}", "routing.yml": "{}"},
             "functions.yml: month must",

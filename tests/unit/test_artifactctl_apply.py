@@ -106,6 +106,23 @@ def test_a_config_that_was_damaged_is_repaired(project: Project, tmp_path: Path)
     assert (out / "routing.yml").exists()
 
 
+def test_a_new_image_under_an_old_name_is_a_new_config(project: Project, tmp_path: Path) -> None:
+    """What an apply is told of its images is a part of the config; without it, names are all there is."""
+    manifest, out = project(), tmp_path / "out"
+    plain = applier.apply(manifest, out).digest
+    first = applier.apply(manifest, out, images={"v1": "sha256:a"})
+    assert yaml.safe_load((out / "images.yml").read_text()) == {"images": {"v1": "sha256:a"}}
+    again = applier.apply(manifest, out, images={"v1": "sha256:a"})
+    second = applier.apply(manifest, out, images={"v1": "sha256:b"})
+    assert (first.changed, again.changed, second.changed) == (True, False, True)
+    assert len({plain, first.digest, second.digest}) == 3
+    applier.apply(project("v2", "ship"), out, images={"v2": "sha256:c"}, additive=True)
+    both = {"v1": "sha256:b", "v2": "sha256:c"}
+    assert yaml.safe_load((out / "images.yml").read_text()) == {"images": both}
+    assert applier.apply(manifest, out).digest == plain
+    assert not (out / "images.yml").exists()
+
+
 def test_nothing_of_an_earlier_apply_survives_unless_additive(project: Project, tmp_path: Path) -> None:
     """The result is what the manifest says; `additive` takes what is there as the first entry."""
     out = tmp_path / "out"

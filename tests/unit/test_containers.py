@@ -12,7 +12,7 @@ class _Engine:
     """Has one container, of the service `web`."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        self._config = {"Labels": {"com.docker.compose.service": "web"}, **config}
+        self._config = {"Image": "web:1", "Labels": {"com.docker.compose.service": "web"}, **config}
 
     def containers(self, _project: str) -> list[dict[str, Any]]:
         return [{"Id": "c1"}]
@@ -38,3 +38,4 @@ def test_a_health_check_that_is_switched_off_is_none(config: dict[str, Any], che
     containers.find(lambda _service: False)
     (found,) = containers.long_running()
     assert found.has_health is checked
+    assert containers.images() == {"web:1": "sha256:1"}

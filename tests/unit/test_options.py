@@ -23,6 +23,7 @@ OPTIONS = [
     "--esb-test-target",
     "--esb-keep",
     "--esb-keep-failed",
+    "--esb-reuse",
     "--esb-log-lines",
     "--esb-report",
     "--esb-output",

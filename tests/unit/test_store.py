@@ -296,7 +296,7 @@ def test_a_state_is_read_as_it_was_written_and_holds_no_credentials(
         lambda _: "",
         lambda _: "[]",
         lambda _: "null",
-        lambda text: text.replace('"v": 1', '"v": 2'),
+        lambda text: text.replace('"v": 2', '"v": 1'),
         lambda text: json.dumps({**json.loads(text), "surprise": 1}),
         lambda text: json.dumps({**json.loads(text), "owner": None}),
     ],

@@ -45,7 +45,10 @@ class ScheduledEvent:
 
 @dataclass(frozen=True, slots=True)
 class FunctionConfig:
-    """One function: what runs in its workers (`image`, `env`, limits) and how its pool scales."""
+    """One function: what runs in its workers (`image`, `env`, limits) and how its pool scales.
+
+    `image_id` is what the image's name stood for when the configuration was deployed; None where nobody said.
+    """
 
     name: str
     image: str
@@ -54,10 +57,16 @@ class FunctionConfig:
     memory_size: int
     scaling: Scaling
     schedules: tuple[ScheduledEvent, ...]
+    image_id: str | None = None
 
     def runs_like(self, other: "FunctionConfig") -> bool:
         """Tell whether workers of `other` can serve this function."""
-        return (self.image, self.env, self.timeout) == (other.image, other.env, other.timeout)
+        return (self.image, self.image_id, self.env, self.timeout) == (
+            other.image,
+            other.image_id,
+            other.env,
+            other.timeout,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +92,8 @@ class ConfigReader:
         self._environ = environ
         self._handed_through = {name: value for name, value in environ.items() if name.startswith("AWS_")}
 
-    def functions(self, document: object) -> dict[str, FunctionConfig]:
-        """Return the functions of a parsed functions.yml by name.
+    def functions(self, document: object, images: object = None) -> dict[str, FunctionConfig]:
+        """Return the functions of a parsed functions.yml by name, and of an images.yml, if there is one.
 
         Raises:
             ConfigError: something in it is malformed.
@@ -92,7 +101,9 @@ class ConfigReader:
         root = _mapping("functions.yml", document)
         defaults = _mapping("functions.yml: defaults", root.get("defaults"))
         entries = _mapping("functions.yml: functions", root.get("functions"))
-        return {name: self._function(name, entry, defaults) for name, entry in entries.items()}
+        known = _mapping("images.yml: images", _mapping("images.yml", images).get("images"))
+        ids = {name: _text(f"images.yml: images.{name}", value) for name, value in known.items()}
+        return {name: self._function(name, entry, defaults, ids) for name, entry in entries.items()}
 
     def routes(self, document: object, functions: Mapping[str, FunctionConfig]) -> RouteTable:
         """Return the table of a parsed routing.yml.
@@ -106,7 +117,9 @@ class ConfigReader:
         except RouteError as error:
             raise ConfigError(f"routing.yml: {error}") from error
 
-    def _function(self, name: str, entry: object, defaults: Mapping[str, Any]) -> FunctionConfig:
+    def _function(
+        self, name: str, entry: object, defaults: Mapping[str, Any], ids: Mapping[str, str]
+    ) -> FunctionConfig:
         where = f"functions.yml: functions.{name}"
         if not _NAME.fullmatch(name):
             raise ConfigError(f"{where}: a name has 1 to 64 letters, digits, - and _")
@@ -116,14 +129,16 @@ class ConfigReader:
         }
         timeout = _number(f"{where}.timeout", values["timeout"], least=0.001)
         memory_size = int(_number(f"{where}.memory_size", values["memory_size"], least=1, whole=True))
+        image = self._fill(f"{where}.image", _text(f"{where}.image", values.get("image")))
         return FunctionConfig(
             name=name,
-            image=self._fill(f"{where}.image", _text(f"{where}.image", values.get("image"))),
+            image=image,
             env=self._environment(where, name, values, defaults, timeout, memory_size),
             timeout=timeout,
             memory_size=memory_size,
             scaling=self._scaling_of(where, defaults.get("scaling"), values.get("scaling")),
             schedules=tuple(_schedules(where, values.get("events"))),
+            image_id=ids.get(image),
         )
 
     def _environment(

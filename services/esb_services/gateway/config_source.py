@@ -41,7 +41,9 @@ class ConfigSource:
     def load(self, generation: Path) -> GatewayConfig | None:
         """Return the configuration in the folder `generation`; None, with the reason logged, if broken."""
         try:
-            functions = self._reader.functions(_parse(generation / "functions.yml"))
+            images = generation / "images.yml"
+            ids = _parse(images) if images.exists() else None
+            functions = self._reader.functions(_parse(generation / "functions.yml"), ids)
             routes = self._reader.routes(_parse(generation / "routing.yml"), functions)
         except ConfigError as error:
             self.rejected = {"digest": generation.name, "reason": str(error)}

@@ -42,12 +42,20 @@ def compose(holding: Holding, deadline: Deadline) -> RunContext:
     raise StepError(f"{_MOST_MOVES} blocks of ports in a row were taken between lease and start")
 
 
-def _context(holding: Holding, ports: PortBlock, credentials: Credentials) -> RunContext:
+def context_of(holding: Holding, environment: Environment) -> RunContext:
+    """Return the context of an environment that an earlier run has brought up."""
+    ports = PortBlock(environment.ports.gateway_https, holding.scenario.entry.bind_address)
+    return _context(holding, ports, environment.credentials, environment.run_id)
+
+
+def _context(
+    holding: Holding, ports: PortBlock, credentials: Credentials, run_id: str | None = None
+) -> RunContext:
     entry, run = holding.scenario.entry, holding.run
     return build_context(
         holding.scenario,
         root=run.root,
-        run_id=run.run_id,
+        run_id=run_id or run.run_id,
         ports=ports,
         host_env=run.environ,
         env_file_values=read_env_file(entry.env_file) if entry.env_file is not None else {},

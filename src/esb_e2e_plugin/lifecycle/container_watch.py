@@ -29,6 +29,7 @@ _CAUGHT_UP_LINES = 3
 _CAUGHT_UP_BYTES = 256 * 1024
 _CATCH_UP_POLL_SECONDS = 0.005
 _ALIVE = ("created", "running", "paused", "restarting")
+_ENDED = ("exited", "dead")
 
 
 class ContainerWatch:
@@ -157,7 +158,7 @@ class ContainerWatch:
         while True:
             self.endure(POLL_SECONDS)
             follow()
-            guilty = self._not_well()
+            guilty = self.not_well()
             if guilty is None and probe(check).ok:
                 self.endure(POLL_SECONDS)  # the last events about what is well again
                 return
@@ -212,6 +213,15 @@ class ContainerWatch:
                 detail = f"; {check.url} answers {answer.detail}" if answer is not None else ""
                 raise self.failed(guilty, f"{error.message}{detail}", remedy=error.remedy) from None
 
+    def gone(self) -> str | None:
+        """Return the first service that does not run, and has not done its work either."""
+        for container in self._containers.long_running():
+            state = self._engine.state(container.id) or {"Status": "removed"}
+            is_done = state["Status"] in _ENDED and state["ExitCode"] == 0 and self._is_one_shot(container)
+            if state["Status"] != "running" and not is_done:
+                return container.service
+        return None
+
     def ended_already(self) -> StepError | None:
         """Return the first service that is not running any more, or unhealthy, as an error."""
         for container in self._containers.long_running():
@@ -220,20 +230,20 @@ class ContainerWatch:
                 return self._removed(container.service)
             if state["Status"] == "paused":
                 return self.failed(container.service, f"{container.service} was paused")
-            if state["Status"] in ("exited", "dead"):
+            if state["Status"] in _ENDED:
                 if (error := self._ended(container, state)) is not None:
                     return error
             elif (state.get("Health") or {}).get("Status") == "unhealthy":
                 return self.failed(container.service, f"{container.service} turned unhealthy")
         return None
 
-    def _not_well(self) -> str | None:
+    def not_well(self) -> str | None:
         """Return a service that may still become well, or None; raise for one that will not."""
         waiting = None
         for container in self._containers.long_running():
             state = self._engine.inspect(container.id)["State"]
             status, health = state["Status"], state.get("Health") or {"Status": "healthy"}
-            if status in ("exited", "dead"):
+            if status in _ENDED:
                 if (error := self._ended(container, state)) is not None:
                     raise error
             elif status == "paused":
@@ -315,13 +325,16 @@ class ContainerWatch:
 
     def _ended(self, container: Container, state: Mapping[str, Any]) -> StepError | None:
         service, code = container.service, state["ExitCode"]
-        if code == 0 and not container.has_health and service != self._front_door:
-            return None  # a one-shot service that has done its work
+        if code == 0 and self._is_one_shot(container):
+            return None  # it has done its work
         if state.get("OOMKilled"):
             return self.failed(service, f"{service} was killed for exceeding its memory limit")
         what = f"{service} exited with status {code}"
         said = _last_error(self.last_lines(service, GUILTY_LINES))
         return self.failed(service, f"{what}: {said}" if said else what)
+
+    def _is_one_shot(self, container: Container) -> bool:
+        return not container.has_health and container.service != self._front_door
 
     def _listening(self) -> EventStream:
         if self._events is None:

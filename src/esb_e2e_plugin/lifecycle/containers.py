@@ -17,6 +17,7 @@ class Container:
     Attributes:
         id: its id.
         service: its compose service.
+        reference: the name of its image.
         image: id of its image.
         writable: where it mounts volumes that it may write to, by the volume's name in the compose file.
         has_health: whether the engine checks its health.
@@ -25,6 +26,7 @@ class Container:
 
     id: str
     service: str
+    reference: str
     image: str
     writable: Mapping[str, str]
     has_health: bool
@@ -58,6 +60,7 @@ class Containers:
             self._by_service[service] = Container(
                 id=found["Id"],
                 service=service,
+                reference=facts["Config"]["Image"],
                 image=facts["Image"],
                 writable={
                     mount["Name"].removeprefix(f"{self._project}_"): mount["Destination"]
@@ -75,6 +78,10 @@ class Containers:
     def long_running(self) -> list[Container]:
         """Return the containers that run as long as the environment."""
         return [container for container in self._by_service.values() if not container.deploy_only]
+
+    def images(self) -> dict[str, str]:
+        """Return the ids of the images that they were made from, by name."""
+        return {container.reference: container.image for container in self._by_service.values()}
 
     def forget(self) -> None:
         """Know none any more."""

@@ -13,7 +13,7 @@ from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
-from esb_e2e_plugin.lifecycle.driver import Driver
+from esb_e2e_plugin.lifecycle.driver import Driver, FunctionImages
 from esb_e2e_plugin.lifecycle.health import probe
 from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Command, Supervisor
 
@@ -66,21 +66,23 @@ def deploy(
     supervisor: Supervisor,
     journal: Journal,
     deadline: Deadline,
-) -> str | None:
+) -> FunctionImages:
     """Prepare images, apply the artifacts, create the resources, and wait until the gateway serves them.
 
     Returns:
-        The digest of the applied configuration.
+        What the functions run from now.
 
     Raises:
         StepError: a step failed; names it.
     """
-    _step(journal, "prepare-images", lambda: driver.prepare_images(context, deadline))
-    digest = _step(journal, "apply", lambda: _apply(artifacts, context, supervisor, journal, deadline))
+    images = _step(journal, "prepare-images", lambda: driver.prepare_images(context, deadline))
+    digest = _step(
+        journal, "apply", lambda: _apply(artifacts, images.code, context, supervisor, journal, deadline)
+    )
     _step(journal, "publish", lambda: driver.publish_config(context, deadline))
     _step(journal, "provisioner", lambda: driver.provision(context, deadline))
     _step(journal, "gateway", lambda: _wait_for_config(digest, context, driver, deadline))
-    return digest
+    return images
 
 
 def applied_digest(config: Path) -> str | None:
@@ -101,7 +103,12 @@ def _step(journal: Journal, name: str, run: Callable[[], _T]) -> _T:
 
 
 def _apply(
-    artifacts: Artifacts, context: RunContext, supervisor: Supervisor, journal: Journal, deadline: Deadline
+    artifacts: Artifacts,
+    images: Mapping[str, str],
+    context: RunContext,
+    supervisor: Supervisor,
+    journal: Journal,
+    deadline: Deadline,
 ) -> str | None:
     config = artifacts.config
     if artifacts.applier is not None:
@@ -112,6 +119,7 @@ def _apply(
         config,
         secret_env=artifacts.secret_env,
         strict=artifacts.strict,
+        images=images,
         lock_timeout=deadline.remaining(),
     )
     for warning in result.warnings:

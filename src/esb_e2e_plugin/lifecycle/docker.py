@@ -1,7 +1,7 @@
 """The compose driver: an environment's services as containers of a Docker-compatible engine."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from ipaddress import IPv4Network
 from typing import Any
@@ -18,10 +18,11 @@ from esb_e2e_plugin.lifecycle.container_watch import ContainerWatch
 from esb_e2e_plugin.lifecycle.containers import Containers, files_below
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.docker_variables import for_commands
+from esb_e2e_plugin.lifecycle.driver import FunctionImages
 from esb_e2e_plugin.lifecycle.engine import Engine
 from esb_e2e_plugin.lifecycle.fixture_images import fixture_images
 from esb_e2e_plugin.lifecycle.function_host import FunctionHost
-from esb_e2e_plugin.lifecycle.health import HealthCheck
+from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
 from esb_e2e_plugin.lifecycle.override import FILE as OVERRIDE_FILE
 from esb_e2e_plugin.lifecycle.override import FrontDoor, override
@@ -142,32 +143,42 @@ class DockerDriver:
 
     def attach(self, services: Mapping[str, Any]) -> str | None:
         """Watch the containers of an environment that is already up."""
-        running = {c["Id"] for c in self._engine.containers(self._project) if c["State"] == "running"}
-        gone = next((name for name, container in services.items() if container not in running), None)
+        there = {container["Id"] for container in self._engine.containers(self._project)}
+        gone = next((name for name, container in services.items() if container not in there), None)
         if gone is None:
             self._containers.find(lambda name: name not in services)
             self._watch.begin()
+            gone = self._watch.gone()
+        if gone is None:
             self._supervisor.skip_old_lines()
             self._watch.follow(services)
             self._watch.follow_workers()
         return gone
 
-    def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
+    def rejoin(self, context: RunContext, deadline: Deadline) -> None:
+        """Have what the environment shares with others, which may have been made anew meanwhile."""
+        with self._commands(self._variables(context), deadline) as commands:
+            self._functions.prepare(context, commands)
+            self._functions.connect(commands)
+
+    def prepare_images(self, context: RunContext, deadline: Deadline) -> FunctionImages:
         """Build the images of the functions into the engine, and push them where functions are elsewhere."""
         entry = self._scenario.entry
-        if entry.artifact_manifest is not None:
-            environment = self._variables(context)
-            with self._commands(environment, deadline) as commands:
-                environment |= self._functions.prepare(context, commands)
-            with self._commands(environment, deadline) as commands:
-                prepared = images.prepare(
-                    entry.artifact_manifest,
-                    no_cache=self._run.settings.no_cache,
-                    fixtures=fixture_images(self._scenario, self._run.root, environment),
-                    commands=commands,
-                )
-                bases = [image.reference for image in prepared.images if image.kind == image_plan.BASE]
-                self._functions.fetch(bases, commands)
+        if entry.artifact_manifest is None:
+            return FunctionImages()
+        environment = self._variables(context)
+        with self._commands(environment, deadline) as commands:
+            environment |= self._functions.prepare(context, commands)
+        with self._commands(environment, deadline) as commands:
+            prepared = images.prepare(
+                entry.artifact_manifest,
+                no_cache=self._run.settings.no_cache,
+                fixtures=fixture_images(self._scenario, self._run.root, environment),
+                commands=commands,
+            )
+            bases = [image.reference for image in prepared.images if image.kind == image_plan.BASE]
+            self._functions.fetch(bases, commands)
+        return FunctionImages(prepared.function_ids(), {**prepared.starts, **prepared.function_ids()})
 
     def publish_config(self, context: RunContext, deadline: Deadline) -> None:
         """Copy the applied configuration into its volume; what makes it current goes last."""
@@ -222,6 +233,34 @@ class DockerDriver:
     def fault(self) -> StepError | None:
         """Look at every container."""
         return self._watch.ended_already()
+
+    def unwell(self, environment: Environment) -> str | None:
+        """Look at every container, and ask the front door."""
+        try:
+            guilty = self._watch.not_well()
+        except StepError as error:
+            return error.message
+        if guilty is not None:
+            return f"{guilty} is not healthy"
+        health = probe(self.gateway_health(environment))
+        front_door = self._scenario.entry.gateway.service
+        if not health.ok:
+            return f"{front_door} answers {health.detail}"
+        if (health.body or {}).get("run_id", environment.run_id) != environment.run_id:
+            return f"{front_door} is another run's"
+        return None
+
+    def place(self) -> Mapping[str, str]:
+        """Return the engine."""
+        return {"engine": f"{self._engine.id} {self._engine.version}"}
+
+    def service_images(self) -> Mapping[str, str]:
+        """Return the ids of the images of all containers but those of functions."""
+        return self._containers.images()
+
+    def image_ids(self, names: Iterable[str]) -> Mapping[str, str]:
+        """Return the ids of those of the named images that the engine has."""
+        return self._engine.image_ids(names)
 
     def services(self) -> Mapping[str, Any]:
         """Return the id of each service's container."""

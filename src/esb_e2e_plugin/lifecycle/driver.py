@@ -1,6 +1,7 @@
 """What every way to run an environment's services has in common."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from esb_e2e_plugin.context import RunContext
@@ -9,6 +10,20 @@ from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.health import HealthCheck
 from esb_e2e_plugin.service_state import ServiceState
+
+
+@dataclass(frozen=True)
+class FunctionImages:
+    """What functions run from, since it was prepared last.
+
+    Attributes:
+        code: what each name of an image stands for, which is something else after each change.
+        in_engine: ids of images, by name, that are another one's business and may change there: those of
+            the functions, and those that they were made from.
+    """
+
+    code: Mapping[str, str] = field(default_factory=dict)
+    in_engine: Mapping[str, str] = field(default_factory=dict)
 
 
 class Driver(Protocol):
@@ -28,8 +43,8 @@ class Driver(Protocol):
     def attach(self, services: Mapping[str, Any]) -> str | None:
         """Watch services that another run started; return the name of one that is gone, or None."""
 
-    def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
-        """Make the images of the environment's functions available to its agent."""
+    def prepare_images(self, context: RunContext, deadline: Deadline) -> FunctionImages:
+        """Make the images of the environment's functions available to its agent, and say what they are."""
 
     def publish_config(self, context: RunContext, deadline: Deadline) -> None:
         """Hand what was applied to the services, where they cannot read it in its place."""
@@ -54,6 +69,21 @@ class Driver(Protocol):
 
     def fault(self) -> StepError | None:
         """Return a service that has ended or turned unhealthy as an error, whether or not it was told yet."""
+
+    def rejoin(self, context: RunContext, deadline: Deadline) -> None:
+        """Make sure of what services, which were attached to, share with other environments."""
+
+    def unwell(self, environment: Environment) -> str | None:
+        """Return why the services, which were attached to, are not to be used; None where all are well."""
+
+    def place(self) -> Mapping[str, str]:
+        """Return what the services run on, by name."""
+
+    def service_images(self) -> Mapping[str, str]:
+        """Return the ids of the images that the services run from, by name."""
+
+    def image_ids(self, names: Iterable[str]) -> Mapping[str, str]:
+        """Return the ids of those of the named images that are there."""
 
     def services(self) -> Mapping[str, Any]:
         """Return the running services as plain data, for `attach` in a later run."""

@@ -104,6 +104,8 @@ def is_kept(settings: Settings, state: EnvironmentState) -> bool:
     came_up = state.status == "ready" or (state.status == "failed" and state.phase == "test")
     if came_up and (settings.keep or settings.build_only):
         return True
+    if settings.reuse and state.status == "ready":
+        return True
     return settings.keep_failed and state.status in ("ready", "failed") and state.cause is not None
 
 

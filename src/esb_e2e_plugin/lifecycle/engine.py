@@ -35,6 +35,7 @@ class Engine:
 
     Attributes:
         id: its identity, the same by whatever way it is reached.
+        version: of its program.
         remote: whether it is reached otherwise than by a socket of this machine.
         host: the other machine that it is on; None for this one.
     """
@@ -53,7 +54,9 @@ class Engine:
             endpoint = find(environ, context)
             self._client = connect(endpoint, timeout=_API_SECONDS)
             self._api: Any = self._client.api
-            self.id: str = self._client.info()["ID"]
+            facts = self._client.info()
+        self.id: str = facts["ID"]
+        self.version: str = facts.get("ServerVersion", "")
         self.remote = endpoint.remote
         self.host = endpoint.host
 
@@ -170,6 +173,18 @@ class Engine:
             user = self._api.inspect_image(image)["Config"].get("User") or "0"
         uid, _, gid = user.partition(":")
         return (int(uid), int(gid) if gid.isdecimal() else int(uid)) if uid.isdecimal() else (0, 0)
+
+    def image_ids(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the ids of those of the named images that the engine has."""
+
+        def ask(name: str) -> tuple[str, str] | None:
+            try:
+                return name, self._api.inspect_image(name)["Id"]
+            except NotFound:
+                return None
+
+        with engine_errors("inspecting an image"), ThreadPoolExecutor(_PARALLEL) as pool:
+            return dict(found for found in pool.map(ask, names) if found is not None)
 
     def put(self, container: str, folder: str, archive: bytes) -> None:
         """Unpack a tar archive into a folder of a container, running or not, and so into its volumes."""

@@ -11,6 +11,7 @@ from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import CancelledError, Failure
+from esb_e2e_plugin.fingerprint import Fingerprint
 from esb_e2e_plugin.invocation import invocation
 from esb_e2e_plugin.lifecycle.backend import Backend, backend_of, mark_of, project_of
 from esb_e2e_plugin.lifecycle.deadline import Deadline
@@ -46,6 +47,8 @@ class Holding:
         attached: whether it was found running: then it stays.
         phase: what is going on.
         failure: the first cause for which a phase failed.
+        broken: whether it failed itself, and not only a test in it.
+        fingerprint: what it was made of when it was deployed last, where somebody looked.
     """
 
     def __init__(
@@ -71,6 +74,8 @@ class Holding:
         self.attached = False
         self.phase = "reset"
         self.failure: str | None = None
+        self.broken = False
+        self.fingerprint: Fingerprint | None = None
         self._lock = lock
         self.make_folders()
         self.journal = Journal(
@@ -200,6 +205,8 @@ class Holding:
                     cause=cause,
                     phase=self.phase,
                     profile=self.scenario.profile,
+                    broken=self.broken,
+                    fingerprint=self.fingerprint.to_data() if self.fingerprint is not None else None,
                 )
             )
 

@@ -14,7 +14,9 @@ from typing import Any
 from artifactctl import image_reference, yaml_source
 from artifactctl.manifest import Entry, load_manifest
 from artifactctl.runtime_config import FUNCTIONS_FILE
+from esb_e2e_plugin import fingerprint
 from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.lifecycle import contents
 
 _COMMAND = re.compile(r"^\s*CMD\s+(\[.*\])\s*$", re.MULTILINE)
 _HOOKS = Path("runtime-base", "runtime-hooks")
@@ -58,6 +60,23 @@ def build(
                 place, entry.artifact_root, name, function, image, fixture_images.get(image), java_entry
             )
     return {"version": 1, "images": images}
+
+
+def digests(index: Mapping[str, Any]) -> dict[str, str]:
+    """Return what each image of an index stands for: a digest of all that its function runs.
+
+    Args:
+        index: as `build` returns it.
+    """
+    return {
+        reference: fingerprint.digest([json.dumps(image, sort_keys=True), *map(contents.of, _folders(image))])
+        for reference, image in index["images"].items()
+    }
+
+
+def _folders(image: Mapping[str, Any]) -> list[Path]:
+    # What Java functions start from is named by its own digest.
+    return [Path(path) for path in (image.get("source"), *image.get("python_path", ())) if path is not None]
 
 
 def _image(

@@ -70,12 +70,7 @@ class Workshop:
             path: of the Dockerfile.
             variable: names another base, as a variable of the environment and a build argument alike.
         """
-        chosen = self.commands.environ.get(variable, "").strip()
-        arguments = {variable: chosen} if chosen else {}
-        try:
-            return dockerfile.bases(text_of(path), arguments)[-1], arguments
-        except DockerfileError as error:
-            raise ArtifactError(str(error), path=path, line=error.line) from None
+        return base_of(path, variable, self.commands.environ)
 
     def obtain(self, base: str) -> str:
         """Make sure that the engine has `base`, and return its id."""
@@ -125,6 +120,22 @@ class Workshop:
                 arguments=recipe.arguments,
                 no_cache=self._no_cache,
             )
+
+
+def base_of(path: Path, variable: str, environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the image that a Dockerfile starts from, and the build arguments that choose it.
+
+    Args:
+        path: of the Dockerfile.
+        variable: names another base, as a variable of the environment and a build argument alike.
+        environ: the environment.
+    """
+    chosen = environ.get(variable, "").strip()
+    arguments = {variable: chosen} if chosen else {}
+    try:
+        return dockerfile.bases(text_of(path), arguments)[-1], arguments
+    except DockerfileError as error:
+        raise ArtifactError(str(error), path=path, line=error.line) from None
 
 
 def text_of(path: Path) -> str:

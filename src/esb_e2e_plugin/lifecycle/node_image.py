@@ -11,6 +11,7 @@ from esb_e2e_plugin.lifecycle.image_recipe import (
     DOCKERFILE,
     Recipe,
     Workshop,
+    base_of,
     digest_of,
     step_error,
     text_of,
@@ -46,6 +47,15 @@ def ensure(root: Path, commands: Commands, *, no_cache: bool = False) -> dict[st
         return {IMAGE_VARIABLE: _build(root, Workshop(commands, no_cache=no_cache))}
     except ArtifactError as error:
         raise step_error("the image of runtime-node", error) from error
+
+
+def base(root: Path, environ: Mapping[str, str]) -> str:
+    """Return the name of the image that it is built on.
+
+    Raises:
+        ArtifactError: its Dockerfile cannot be understood.
+    """
+    return base_of(root / _SOURCES / DOCKERFILE, BASE_VARIABLE, environ)[0]
 
 
 def builds(root: Path, environ: Mapping[str, str]) -> bool:

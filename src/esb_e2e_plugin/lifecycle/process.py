@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from esb_e2e_plugin.context import RunContext
@@ -13,6 +13,7 @@ from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import PortTakenError, StepError
 from esb_e2e_plugin.lifecycle import image_index, process_states, stack
 from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.driver import FunctionImages
 from esb_e2e_plugin.lifecycle.fixture_images import fixture_images
 from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
 from esb_e2e_plugin.lifecycle.image_commands import image_commands
@@ -98,23 +99,23 @@ class ProcessDriver:
             return "state file"
         return next((name for name, who in identities.items() if not self._supervisor.adopt(name, who)), None)
 
-    def prepare_images(self, context: RunContext, deadline: Deadline) -> None:
+    def prepare_images(self, context: RunContext, deadline: Deadline) -> FunctionImages:
         """Write the index by which the agent finds a function's sources: the image store of this mode."""
         deadline.check("the image index")
         manifest = self._scenario.entry.artifact_manifest
-        if manifest is not None:
-            fixtures = fixture_images(self._scenario, self._run.root, context.environment)
-            with image_commands(
-                context.environment,
-                mark=self._mark,
-                cancelled=self._run.cancelled,
-                journal=self._journal,
-                deadline=deadline,
-            ) as commands:
-                images = image_index.build(
-                    manifest, fixtures, context.environment, JavaFunctions(commands).entry
-                )
-            write_atomically(context.paths.run / stack.IMAGE_INDEX, json.dumps(images, indent=1) + "\n")
+        if manifest is None:
+            return FunctionImages()
+        fixtures = fixture_images(self._scenario, self._run.root, context.environment)
+        with image_commands(
+            context.environment,
+            mark=self._mark,
+            cancelled=self._run.cancelled,
+            journal=self._journal,
+            deadline=deadline,
+        ) as commands:
+            images = image_index.build(manifest, fixtures, context.environment, JavaFunctions(commands).entry)
+        write_atomically(context.paths.run / stack.IMAGE_INDEX, json.dumps(images, indent=1) + "\n")
+        return FunctionImages(image_index.digests(images))
 
     def publish_config(self, context: RunContext, deadline: Deadline) -> None:
         """Do nothing: the services read the folder itself."""
@@ -148,6 +149,31 @@ class ProcessDriver:
     def fault(self) -> StepError | None:
         """Look at every process."""
         return self.watch(0)
+
+    def rejoin(self, context: RunContext, deadline: Deadline) -> None:
+        """Do nothing: processes share nothing with other environments."""
+
+    def unwell(self, environment: Environment) -> str | None:
+        """Ask every service."""
+        for name, check in stack.health_checks(environment).items():
+            health = probe(check)
+            if not health.ok:
+                return f"{name} answers {health.detail}"
+            if (health.body or {}).get("run_id") != environment.run_id:
+                return f"{name} is another run's"
+        return None
+
+    def place(self) -> Mapping[str, str]:
+        """Return nothing: what is on this machine that matters, `inputs` knows."""
+        return {}
+
+    def service_images(self) -> Mapping[str, str]:
+        """Return nothing: services run from no images."""
+        return {}
+
+    def image_ids(self, names: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002
+        """Return nothing: there are no images but by sources."""
+        return {}
 
     def services(self) -> Mapping[str, Any]:
         """Return which process is which service."""

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,8 @@ class Run:
         listener: receives environment and text of each line for the terminal, from any thread.
         cancelled: set when the run gives up.
         observer: sees each event and each line of output, from any thread.
+        hook_files: where the project's part of the deploy phase is written.
+        models: what Compose has said of compose files, JSON by profile, see `compose_reading`.
     """
 
     run_id: str
@@ -61,3 +63,5 @@ class Run:
     listener: Callable[[str, str], None]
     cancelled: threading.Event
     observer: Observer = NOBODY
+    hook_files: tuple[Path, ...] = ()
+    models: Mapping[str, bytes] = field(default_factory=dict)

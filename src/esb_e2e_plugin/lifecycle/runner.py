@@ -7,10 +7,13 @@ from esb_e2e_plugin.diagnosis import diagnose
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.failure import Failure, StepError
+from esb_e2e_plugin.fingerprint import Decision
+from esb_e2e_plugin.lifecycle import reusing
 from esb_e2e_plugin.lifecycle.cleanup import remove_files
-from esb_e2e_plugin.lifecycle.composing import compose
+from esb_e2e_plugin.lifecycle.composing import compose, context_of
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.deploy import Artifacts, deploy
+from esb_e2e_plugin.lifecycle.driver import FunctionImages
 from esb_e2e_plugin.lifecycle.health import probe
 from esb_e2e_plugin.lifecycle.holding import Holding
 from esb_e2e_plugin.service_state import ServiceState
@@ -34,20 +37,55 @@ class EnvironmentRunner:
             ArtifactError: an artifact is wrong.
             CancelledError: the run ended meanwhile.
         """
+        made_of = reusing.look(self._holding) if self._run.settings.leaves_running else None
+        return self._bring_up(made_of)
+
+    def reuse(self) -> Environment:
+        """Take the environment as an earlier run left it, redo what has changed since, and return it.
+
+        Raises:
+            EsbError: as `bring_up`.
+            ArtifactError: as `bring_up`.
+            CancelledError: as `bring_up`.
+        """
+        holding = self._holding
+        made_of = reusing.look(holding)
+        verdict = reusing.judge(holding, made_of)
+        self._journal.event("env.reuse", decision=verdict.decision.value, why=verdict.why)
+        self._journal.say(str(verdict))
+        if verdict.decision is Decision.ANEW:
+            return self._bring_up(made_of)
+        context = context_of(holding, self._environment)
+        if verdict.decision is Decision.REDEPLOY:
+            holding.phase, holding.fingerprint = "deploy", None
+            holding.write("starting")  # what is half deployed is not to be trusted after a kill
+        seconds = self._run.settings.timeout_compose
+        self._driver.rejoin(context, Deadline(seconds, self._run.cancelled, "--esb-timeout-compose"))
+        if verdict.decision is Decision.REDEPLOY:
+            self._deploy_phase(context, made_of)
+        holding.begin("test")
+        holding.write("ready")
+        return self._environment
+
+    def _bring_up(self, made_of: reusing.Inputs | None) -> Environment:
         settings, holding = self._run.settings, self._holding
         holding.in_phase("reset", settings.timeout_reset, self._reset)
         context = holding.in_phase(
             "compose", settings.timeout_compose, lambda deadline: compose(holding, deadline)
         )
-        environment = self._environment
-        holding.in_phase(
+        self._deploy_phase(context, made_of)
+        holding.begin("test")
+        return self._environment
+
+    def _deploy_phase(self, context: RunContext, made_of: reusing.Inputs | None) -> None:
+        settings, holding, environment = self._run.settings, self._holding, self._environment
+        images = holding.in_phase(
             "deploy", settings.timeout_deploy, lambda deadline: self._deploy(context, environment, deadline)
         )
         self.look()
+        reusing.record(holding, made_of, images)
         holding.write("ready")
         self._run.hooks.ready(environment)
-        holding.begin("test")
-        return environment
 
     def attach(self) -> Environment:
         """Use the environment as an earlier run left it, and return it.
@@ -130,6 +168,7 @@ class EnvironmentRunner:
     def fail(self, error: BaseException) -> Failure:
         """Record that the environment failed because of `error`, tell the project, and return the failure."""
         holding = self._holding
+        holding.broken = True
         diagnosis = diagnose(error, holding.phase)
         failure = diagnosis.failure(holding.scenario.name, holding.phase).redacted(self._journal.redact)
         self._driver.diagnose()
@@ -163,8 +202,8 @@ class EnvironmentRunner:
         self._holding.make_folders()
         self._holding.write("starting")
 
-    def _deploy(self, context: RunContext, environment: Environment, deadline: Deadline) -> None:
-        entry = self._holding.scenario.entry
+    def _deploy(self, context: RunContext, environment: Environment, deadline: Deadline) -> FunctionImages:
+        entry, images = self._holding.scenario.entry, FunctionImages()
         if entry.artifact_manifest is not None and context.paths.config is not None:
             artifacts = Artifacts(
                 entry.artifact_manifest,
@@ -173,9 +212,11 @@ class EnvironmentRunner:
                 entry.strict,
                 self._run.applier,
             )
-            deploy(artifacts, context, self._driver, self._holding.supervisor, self._journal, deadline)
+            supervisor = self._holding.supervisor
+            images = deploy(artifacts, context, self._driver, supervisor, self._journal, deadline)
         self._journal.event("phase.progress", phase="deploy", step="hooks")
         try:
             self._run.hooks.deploy(environment, lambda text: self._journal.line("pytest_esb_deploy", text))
         except BaseException as error:  # pytest.fail, pytest.skip and sys.exit raise no Exception
             raise StepError(f"a pytest_esb_deploy hook failed: {type(error).__name__}: {error}") from error
+        return images

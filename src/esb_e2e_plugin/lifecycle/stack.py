@@ -62,6 +62,17 @@ def gateway_health(environment: RunContext | Environment) -> HealthCheck:
     return HealthCheck(f"{environment.urls.gateway}/health", environment.paths.ca_certificate)
 
 
+def health_checks(environment: Environment) -> dict[str, HealthCheck]:
+    """Return how to ask each service of an environment whether it serves."""
+    urls = environment.urls
+    return {
+        "gateway": gateway_health(environment),
+        "agent": HealthCheck(f"{urls.agent_metrics}/health"),
+        "database": HealthCheck(f"{urls.database}/health"),
+        "s3-storage": HealthCheck(f"{urls.s3}/health"),
+    }
+
+
 def _store(context: RunContext, name: str, port: int) -> Service:
     command = _command(context, name, "stores", {"STORE_NAME": name, "STORE_PORT": str(port)})
     url = context.urls.database if name == "database" else context.urls.s3

@@ -1,0 +1,104 @@
+"""Compose files as Compose reads them, filled in with what is the same for every run.
+
+What comes out depends on nothing but what the user wrote: no credentials, no leases, no id of a run.
+"""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import IO
+
+from esb_e2e_plugin.context import build_context
+from esb_e2e_plugin.credentials import JWT_KEY_CHARACTERS, Credentials
+from esb_e2e_plugin.env_file import read_env_file
+from esb_e2e_plugin.lifecycle import node_image, registry
+from esb_e2e_plugin.lifecycle.compose import config_command
+from esb_e2e_plugin.lifecycle.docker_variables import for_no_engine
+from esb_e2e_plugin.lifecycle.service_images import IMAGE, IMAGE_VARIABLE, builds
+from esb_e2e_plugin.networks import SubnetPair
+from esb_e2e_plugin.planner import Scenario
+from esb_e2e_plugin.ports import PortBlock
+
+_RUN_ID = "preflight"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What Compose is asked about the files of one environment.
+
+    Attributes:
+        command: writes the answer, one JSON document.
+        variables: what the files' variables stand for.
+    """
+
+    command: tuple[str, ...]
+    variables: Mapping[str, str]
+
+    def begin(self, output: IO[bytes], errors: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """Start to ask.
+
+        Raises:
+            FileNotFoundError: there is no docker command.
+        """
+        return subprocess.Popen(
+            self.command,
+            env=for_no_engine(self.variables),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        )
+
+
+def question(
+    scenario: Scenario, root: Path, port_base: int, subnet_pool: IPv4Network, environ: Mapping[str, str]
+) -> Question:
+    """Return what to ask about an environment's compose files.
+
+    Args:
+        scenario: the environment.
+        root: the project root.
+        port_base: first host port that environments may use.
+        subnet_pool: the network that environments' networks are taken from.
+        environ: the caller's environment variables.
+
+    Raises:
+        UserError: a variable that the user set cannot be used.
+    """
+    entry = scenario.entry
+    context = build_context(
+        scenario,
+        root=root,
+        run_id=_RUN_ID,
+        ports=PortBlock(port_base, entry.bind_address),
+        host_env=environ,
+        env_file_values=read_env_file(entry.env_file) if entry.env_file is not None else {},
+        credentials=_nobodys(),
+        git_sha=None,
+        ci=False,
+    )
+    subnets = SubnetPair.of(next(subnet_pool.subnets(new_prefix=23)))
+    variables = {
+        **context.environment,
+        **subnets.to_env(),
+        "ESB_ENGINE_SOCKET": entry.engine_socket,
+        **({IMAGE_VARIABLE: IMAGE} if builds(root, context.environment) else {}),
+        **(_of_functions(subnets) if entry.mode == "containerd" else {}),
+    }
+    return Question(tuple(config_command(context.project, entry.compose_files)), variables)
+
+
+def _nobodys() -> Credentials:
+    return Credentials(
+        **{field.name: field.name.ljust(JWT_KEY_CHARACTERS, "-") for field in fields(Credentials)}
+    )
+
+
+def _of_functions(subnets: SubnetPair) -> dict[str, str]:
+    return {
+        node_image.IMAGE_VARIABLE: node_image.IMAGE,
+        "ESB_SUBNET_FUNCTIONS": str(subnets.external.supernet()),
+        "HOST_REGISTRY_ADDR": f"127.0.0.1:{registry.PORT}",
+    }
