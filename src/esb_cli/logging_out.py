@@ -10,7 +10,7 @@ from esb_cli.output import Output
 from esb_cli.project import Target
 from esb_cli.running import begin, is_there, up_command
 from esb_e2e_plugin.errors import EsbError
-from esb_e2e_plugin.events import Redactor
+from esb_e2e_plugin.redaction import Redactor
 
 
 def show_logs(output: Output, target: Target, wanted: Wanted, *, tail: int | None, follow: bool) -> None:

@@ -13,12 +13,14 @@ class EsbError(Exception):
     Args:
         message: What failed, where and why, in one line.
         remedy: What the reader can do about it.
+        component: What is guilty, where that can be named.
     """
 
-    def __init__(self, message: str, remedy: str | None = None) -> None:
-        super().__init__(message, remedy)
+    def __init__(self, message: str, remedy: str | None = None, component: str | None = None) -> None:
+        super().__init__(message, remedy, component)
         self.message = message
         self.remedy = remedy
+        self.component = component
 
     def __str__(self) -> str:
         return self.message if self.remedy is None else f"{self.message} ({self.remedy})"

@@ -1,16 +1,16 @@
 """What happens to an environment, as records and as a log: both redacted, both complete."""
 
-import base64
 import json
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
-from urllib.parse import quote, quote_plus
+
+from esb_e2e_plugin.redaction import Redactor
 
 KINDS: Final = frozenset(
     {
@@ -37,52 +37,12 @@ VERSION: Final = 1
 """Schema version of the records in `events.jsonl`."""
 
 _TEST_KINDS = "test."
-_HIDDEN = "***"
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|[\x00-\x08\x0b-\x1f\x7f]")
-_SHORTEST_ENCODED = 6
-_SHORTEST_SECRET = 4  # anything shorter would blacken ordinary words
 
 
 def plain_text(text: str) -> str:
     """Return `text` without terminal control codes, which would garble whoever shows it."""
     return _CONTROL.sub("", text)
-
-
-class Redactor:
-    """Replaces secret values by `***`, also where they stand in base64 or URL-encoded."""
-
-    def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
-
-    def add(self, secrets: Iterable[str]) -> None:
-        """Hide `secrets` from now on; values of less than four characters are left alone."""
-        for secret in secrets:
-            if len(secret) < _SHORTEST_SECRET:
-                continue
-            escaped = {json.dumps(secret, ensure_ascii=plain)[1:-1] for plain in (True, False)}
-            quoted = {quote(secret), quote(secret, safe=""), quote_plus(secret)}  # `/` as in a path, or not
-            self._forms |= {secret, *escaped, *quoted, *_in_base64(secret.encode())}
-        if self._forms:
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
-
-    def __call__(self, text: str) -> str:
-        """Return `text` with every known secret hidden."""
-        return self._pattern.sub(_HIDDEN, text) if self._pattern else text
-
-
-def _in_base64(secret: bytes) -> Iterator[str]:
-    """Yield how `secret` looks in base64, alone and inside of something longer, as `user:secret` is."""
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        yield encode(secret).decode().rstrip("=")
-        for before in range(3):
-            # Characters at both ends also carry bits of the neighbours: what they are cannot be known.
-            first, unknown = -(-before * 4 // 3), (before + len(secret)) % 3
-            text = encode(bytes(before) + secret).decode().rstrip("=")
-            inner = text[first : -1 if unknown else None]
-            if len(inner) >= _SHORTEST_ENCODED:
-                yield inner
 
 
 class Observer(Protocol):
@@ -132,6 +92,7 @@ class Journal:
         *,
         anew: bool = True,
         observer: Observer = NOBODY,
+        redact: Redactor | None = None,
     ) -> None:
         """Open both files.
 
@@ -143,9 +104,10 @@ class Journal:
             listener: called with environment and text for each line meant for the terminal.
             anew: whether a new run begins; else both files go on.
             observer: sees each event, and each line but those that the listener gets.
+            redact: knows the secrets of the run; None for an environment on its own.
         """
         self.environment = environment
-        self.redact = Redactor()
+        self.redact = redact or Redactor()
         self.log_path = log
         self.events_path = events
         self.told: list[str] = []
@@ -159,7 +121,8 @@ class Journal:
     def event(self, kind: str, **fields: Any) -> None:
         """Record that something of `kind` happened, such as `phase.started`, with its `fields`."""
         record = {"v": VERSION, "t": round(time.time(), 3), "run": self._run_id, "env": self.environment}
-        line = self.redact(json.dumps({**record, "kind": kind, **fields}, default=str, ensure_ascii=False))
+        told = self.redact.of(fields)
+        line = self.redact(json.dumps({**record, "kind": kind, **told}, default=str, ensure_ascii=False))
         with self._lock:
             if not kind.startswith(_TEST_KINDS):
                 self.told.append(line)

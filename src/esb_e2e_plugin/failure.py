@@ -117,11 +117,15 @@ class StepError(EsbError):
             kind: the class, where it is known here; else it follows from what is observed.
             component: what is guilty, where that is not `service`.
         """
-        super().__init__(message, remedy or None)
+        super().__init__(message, remedy or None, component)
         self.service = service
         self.lines = lines
         self.kind = kind
-        self.component = component
+
+    @property
+    def last_line(self) -> str:
+        """The last of the lines, or an empty one."""
+        return self.lines[-1] if self.lines else ""
 
 
 class PortTakenError(StepError):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from esb_e2e_plugin.bringup import Bringup
     from esb_e2e_plugin.recorder import Recorder
+    from esb_e2e_plugin.redaction import Redactor
     from esb_e2e_plugin.reporting.screen import Screen
     from esb_e2e_plugin.selection import Selection
 
@@ -16,6 +17,7 @@ BRINGUP: "pytest.StashKey[Bringup]" = pytest.StashKey()
 AUTO_WORKERS: "pytest.StashKey[int]" = pytest.StashKey()
 FINISH_ENVIRONMENT: "pytest.StashKey[Callable[[], None]]" = pytest.StashKey()
 RECORDER: "pytest.StashKey[Recorder]" = pytest.StashKey()
+REDACTOR: "pytest.StashKey[Redactor]" = pytest.StashKey()
 SELECTION: "pytest.StashKey[Selection]" = pytest.StashKey()
 TERMINAL: "pytest.StashKey[Screen]" = pytest.StashKey()
 

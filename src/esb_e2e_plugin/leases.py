@@ -106,6 +106,7 @@ class LeaseLedger:
                 raise EsbError(
                     f"the {self._name} of environment {environment} are held by process {mine.holder.pid}",
                     "wait for its end, or end it",
+                    self._name,
                 )
             for base in _candidates(table, key, blocks):
                 if (found := taken(base)) is None:
@@ -164,6 +165,7 @@ class LeaseLedger:
             raise EsbError(
                 f"{self._lock_path}: still locked after {_LOCK_TIMEOUT:g} s",
                 f"see who holds it: fuser {self._lock_path}",
+                str(self._lock_path),
             ) from error
 
     def _read(self) -> _Table:

@@ -162,6 +162,7 @@ class Life:
             return
         except BaseException as error:  # noqa: BLE001  whatever it is, it is this environment's failure
             failure = diagnose(error, "reset").failure(self.scenario.name, "reset")
+            failure = failure.redacted(self._run.redact)
             self._change(Status.FAILED, failure=failure)
             return
         try:

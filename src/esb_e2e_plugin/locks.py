@@ -84,6 +84,7 @@ class HeldError(EsbError):
         super().__init__(
             f"the environment is held by {holder}, and was not free within {timeout:g} s",
             remedy="wait for that run, end it, or raise --esb-lock-timeout",
+            component="lock",
         )
         self.holder = holder
 

@@ -80,6 +80,7 @@ class SubnetLedger:
             none_left=EsbError(
                 f"no pair of free /{SUBNET_PREFIX} subnets is left for environment {environment} in {pool}",
                 "remove networks that nobody uses (docker network prune), or choose another subnet_pool",
+                "subnet_pool",
             ),
             on_move=on_move,
         )

@@ -135,6 +135,7 @@ class PortLedger:
                 f"no block of {BLOCK_SIZE} free ports is left for environment {environment} "
                 f"in {port_base}-{end - 1} on {bind_address}",
                 "end what uses these ports, or choose another port_base in the matrix",
+                "ports",
             ),
             on_move=on_move,
         )

@@ -3,24 +3,27 @@
 import os
 import pickle
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from esb_e2e_plugin import RESULTS
+from esb_e2e_plugin import RESULTS, secret_values
 from esb_e2e_plugin.capacity import Bounds, default_starting
 from esb_e2e_plugin.context import environment_paths
+from esb_e2e_plugin.diagnosis import diagnose_test
 from esb_e2e_plugin.distribution import ControllerSide
 from esb_e2e_plugin.durations import Durations
 from esb_e2e_plugin.events import tail
-from esb_e2e_plugin.failure import Failure, Kind
+from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.fixtures.environment import finish_environment
-from esb_e2e_plugin.keys import BRINGUP
+from esb_e2e_plugin.keys import BRINGUP, REDACTOR
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.project_hooks import ProjectHooks, deploy_hook_files
 from esb_e2e_plugin.reporting.display import RUN
 from esb_e2e_plugin.reporting.junit_sections import JunitSections
+from esb_e2e_plugin.reporting.redacted import RedactedReports
 from esb_e2e_plugin.reporting.screen import Screen
 from esb_e2e_plugin.reporting.sections import CrashSections, record_tests
 from esb_e2e_plugin.reporting.showing import Showing
@@ -78,7 +81,11 @@ class OwnerSession:
         self._exclusive: set[str] = set()
         self._stopped = False
         self._interrupts = SessionInterrupts(self._say_what_is_left)
+        for scenario in plan.scenarios:
+            self._run.redact.add(secret_values.of_scenario(scenario))
         config.stash[BRINGUP] = self._owner
+        config.stash[REDACTOR] = self._run.redact
+        config.pluginmanager.register(RedactedReports(config, self._run.redact), "esb_e2e_redacted_reports")
         config.pluginmanager.register(self._controller, "esb_e2e_controller")
         record_tests(config, self._owner, plan)
         crashes = CrashSections(self._owner, plan, self._profile_of)
@@ -268,20 +275,13 @@ class OwnerSession:
     def _test_failure(self, profile: str, report: pytest.TestReport) -> Failure:
         scenario = next(s for s in self._plan.scenarios if s.profile == profile)
         crash = getattr(report.longrepr, "reprcrash", None)
-        message = (getattr(crash, "message", None) or str(report.longrepr)).strip().splitlines()
+        message = getattr(crash, "message", None) or str(report.longrepr)
         paths = environment_paths(scenario, self._plan.root)
         guilty = guilty_log(paths.logs, report.start - _CLOCK_SLACK, report.stop)
-        lines = tail(guilty[1], _GUILTY_LINES) if guilty else ()
-        return Failure(
-            scenario.name,
-            "test",
-            Kind.PLATFORM if guilty else Kind.TEST,
-            guilty[0] if guilty else report.nodeid,
-            f"{report.nodeid}: {message[0] if message else report.outcome}",
-            service=guilty[0] if guilty else None,
-            service_lines=tuple(lines),
-            test=report.nodeid,
-        )
+        name, lines = (guilty[0], tuple(tail(guilty[1], _GUILTY_LINES))) if guilty else (None, ())
+        diagnosis = diagnose_test(report.nodeid, message, name, lines)
+        failure = diagnosis.failure(scenario.name, "test").redacted(self._run.redact)
+        return replace(failure, test=report.nodeid)
 
     def _environment_changed(self, profile: str) -> None:
         if (failure := self._owner.failure(profile)) is not None:

@@ -63,16 +63,17 @@ def make_host_folder(folder: Path) -> None:
         facts = os.lstat(folder)
     except OSError as error:
         raise EsbError(
-            f"{folder} cannot be made: {error.strerror}", "name another folder in ESB_HOST_DIR"
+            f"{folder} cannot be made: {error.strerror}", "name another folder in ESB_HOST_DIR", str(folder)
         ) from error
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
         found = f"belongs to {user_name(facts.st_uid)}" if stat.S_ISDIR(facts.st_mode) else "is no folder"
         raise EsbError(
             f"{folder} is not a folder of this user: it {found}",
             "remove it, or name another folder in ESB_HOST_DIR",
+            str(folder),
         )
     if facts.st_mode & 0o022:
-        raise EsbError(f"{folder} can be written by other users", f"chmod 700 {folder}")
+        raise EsbError(f"{folder} can be written by other users", f"chmod 700 {folder}", str(folder))
     (folder / "locks").mkdir(mode=0o700, exist_ok=True)
 
 
@@ -92,6 +93,7 @@ def check_owner(state: Path, environment: str) -> None:
                 f"environment {environment} belongs to {user_name(uid)}: {state} is not of "
                 f"{user_name(os.getuid())}",
                 f"let {user_name(uid)} remove it, or run an instance of your own with --esb-suffix",
+                str(state),
             )
 
 

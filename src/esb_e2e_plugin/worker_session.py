@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from esb_e2e_plugin import secret_values
 from esb_e2e_plugin.distribution import Collected, WorkerSide
-from esb_e2e_plugin.keys import BRINGUP
+from esb_e2e_plugin.keys import BRINGUP, REDACTOR
 from esb_e2e_plugin.pausing import Pausing
 from esb_e2e_plugin.planner import Plan
+from esb_e2e_plugin.redaction import Redactor
+from esb_e2e_plugin.reporting.redacted import RedactedReports
 from esb_e2e_plugin.reporting.sections import record_tests
 from esb_e2e_plugin.selection import is_exclusive, units, used_environments
 
@@ -28,6 +31,10 @@ class WorkerSession:
         self._side = WorkerSide(facts["channel"])
         self._dist: str = facts["dist"]
         config.stash[BRINGUP] = self._side
+        config.stash[REDACTOR] = redact = Redactor()
+        for scenario in self.plan.scenarios:
+            redact.add(secret_values.of_scenario(scenario))
+        config.pluginmanager.register(RedactedReports(config, redact), "esb_e2e_redacted_reports")
         self._refused = False
         config.option.loadgroup = False  # node ids stay plain: the scheduler learns of groups by the plan
         config.pluginmanager.register(Pausing(), "esb_e2e_pausing")

@@ -116,7 +116,6 @@ class DockerProject(Project):
 
     Attributes:
         environment: the name of its environment.
-        more: more variables of its runs.
     """
 
     environment = ENVIRONMENT
@@ -131,7 +130,6 @@ class DockerProject(Project):
     ) -> None:
         self.name = esb_project or f"t{uuid.uuid4().hex[:8]}"
         self.engine = engine or {}
-        self.more: dict[str, str] = {}
         # Whoever has a range of ports to itself has a range of subnets to itself.
         self.subnet_pool = f"10.{100 + (port_base - 20000) // 200}.0.0/16"
         self.entry: dict[str, Any] = {

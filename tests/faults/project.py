@@ -194,6 +194,9 @@ class Project:
         folder: where everything lies: project, host folder, home and temporary folder.
         port_base: first of the ports that its environment may use, see `own_ports`.
         host: another project's host folder, to share it.
+
+    Attributes:
+        more: more variables of its runs.
     """
 
     def __init__(self, folder: Path, port_base: int, host: Path | None = None) -> None:
@@ -206,6 +209,7 @@ class Project:
         self.log = self.root / "e2e" / f".parallel-{ENVIRONMENT}.log"
         self.hold = self.root / "hold"
         self.held = self.root / "held"
+        self.more: dict[str, str] = {}
         self._started: list[Run] = []
         self._home, self._temporary = folder / "home", folder / "tmp"
         for made in (self.root, self._home, self._temporary):
@@ -256,7 +260,9 @@ class Project:
         """Start pytest with the profile."""
         self.held.unlink(missing_ok=True)
         output = self.folder / f"output-{len(self._started)}.txt"
-        phases = [f"--esb-timeout-{phase}={PHASE_SECONDS}" for phase in ("reset", "compose", "deploy")]
+        given = {option.partition("=")[0] for option in options}
+        names = [f"--esb-timeout-{phase}" for phase in ("reset", "compose", "deploy")]
+        phases = [f"{name}={PHASE_SECONDS}" for name in names if name not in given]
         command = [sys.executable, "-m", "pytest", "--esb-profile", self.profiles, *phases]
         command += fitting(options)
         with output.open("wb") as sink:
@@ -281,6 +287,7 @@ class Project:
             "TMPDIR": str(self._temporary),
             "ESB_HOST_DIR": str(self.host),
             "PYTHONDONTWRITEBYTECODE": "1",
+            **self.more,
         }
 
     def run(self, *options: str) -> Result:

@@ -12,7 +12,8 @@ from urllib.parse import quote, quote_plus
 import jsonschema
 import pytest
 
-from esb_e2e_plugin.events import KINDS, Journal, Redactor, plain_text, tail
+from esb_e2e_plugin.events import KINDS, Journal, plain_text, tail
+from esb_e2e_plugin.redaction import Redactor
 
 SECRETS = ["p+ss w/rd?&%", 'quo"ted\\back', "ünïcode-secret", "plain-secret"]
 

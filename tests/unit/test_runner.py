@@ -1,5 +1,6 @@
 """How an environment's run is told."""
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,11 +15,13 @@ def test_a_secret_in_the_lines_of_a_failed_command_is_hidden(tmp_path: Path) -> 
     """Whoever has failed: no line of it reaches the summary as it is."""
     journal = Journal("tiny", "run", tmp_path / "log", tmp_path / "events", lambda *_: None)
     journal.redact.add(["hunter2hunter2"])
-    nothing: Any = SimpleNamespace(failed=lambda *_: None, diagnose=lambda: None)
+    nothing: Any = SimpleNamespace(failed=lambda *_: None, observed=lambda: None, diagnose=lambda: None)
     holding = SimpleNamespace(
         journal=journal,
         scenario=SimpleNamespace(name="tiny"),
-        run=SimpleNamespace(hooks=nothing),
+        run=SimpleNamespace(
+            hooks=nothing, settings=SimpleNamespace(timeout_deploy=60), cancelled=threading.Event()
+        ),
         driver=nothing,
         phase="compose",
         attached=True,

@@ -1,8 +1,11 @@
-"""An error, and what was observed with it, as a diagnosis."""
+"""An error, and what was observed with it, as a diagnosis. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from artifactctl.errors import ArtifactError
+from esb_e2e_plugin.diagnosis.first_cause import first_cause
+from esb_e2e_plugin.diagnosis.observed import Deviation, Observed, Way
+from esb_e2e_plugin.diagnosis.signs import ENGINE, recognised
 from esb_e2e_plugin.errors import EsbError, UserError
 from esb_e2e_plugin.failure import Failure, Kind, StepError
 
@@ -14,6 +17,18 @@ _OF_PHASE = {
     "cleanup": Kind.ENGINE,
 }
 _FAULT_OF_OURS = "this looks like a fault of the plugin: report it"
+LAST_LINES = "its last lines say why"
+_REMEDIES = {
+    Way.OUT_OF_MEMORY: "allow it more memory (mem_limit in the compose file), or let it use less",
+    Way.PAUSED: "somebody or something paused it: docker unpause; keep away from it while tests run",
+    Way.REMOVED: "somebody or something removed it: keep away from the environment while it is up",
+    Way.UNHEALTHY: "its last lines, and what its check says in the log, say why",
+    Way.ENDED_WELL: (
+        "let it run on, or let who waits for it name the condition service_completed_successfully"
+    ),
+}
+_SETTLED = frozenset({Kind.USER_INPUT, Kind.ENGINE, Kind.IMAGE_BUILD, Kind.TEST})
+"""Classes that say where to look whatever became of services meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +58,70 @@ class Diagnosis:
         )
 
 
-def diagnose(error: BaseException, phase: str) -> Diagnosis:
+def diagnose(error: BaseException, phase: str, observed: Observed | None = None) -> Diagnosis:
     """Return why a phase failed.
+
+    The component that deviated first is guilty, where it explains the error; what is known to be wrong by the
+    words that were used gets its own class and remedy.
 
     Args:
         error: what it failed with.
         phase: `reset`, `compose`, `deploy`, `test` or `cleanup`.
+        observed: how the environment's components were then.
     """
-    kind = _OF_PHASE[phase]
+    told = _told(error, phase)
+    if isinstance(error, StepError) and error.kind not in _SETTLED and observed is not None:
+        cause = first_cause(told.component, observed)
+        if cause is not None:
+            told = _blamed(cause, told, phase)
+    return _recognised(told)
+
+
+def _told(error: BaseException, phase: str) -> Diagnosis:
+    """Return what the error itself says."""
     if isinstance(error, StepError):
         component = error.component or error.service or phase
-        return Diagnosis(
-            error.kind or kind, component, error.message, error.remedy or "", error.service, error.lines
-        )
-    if isinstance(error, UserError):
-        return Diagnosis(Kind.USER_INPUT, phase, error.message, error.remedy or "")
+        kind = error.kind or _OF_PHASE[phase]
+        return Diagnosis(kind, component, error.message, error.remedy or "", error.service, error.lines)
     if isinstance(error, EsbError):
-        return Diagnosis(Kind.ENGINE, phase, error.message, error.remedy or "")
+        kind = Kind.USER_INPUT if isinstance(error, UserError) else Kind.ENGINE
+        return Diagnosis(kind, error.component or phase, error.message, error.remedy or "")
     if isinstance(error, ArtifactError):
-        return Diagnosis(Kind.DEPLOY_STEP, phase, str(error))
-    return Diagnosis(kind, phase, f"{type(error).__name__}: {error}", _FAULT_OF_OURS)
+        component = error.path.name if error.path is not None else phase
+        return Diagnosis(Kind.DEPLOY_STEP, component, str(error), "correct the artifact, then run again")
+    if isinstance(error, OSError) and error.filename is not None:
+        cause = f"{error.filename}: {error.strerror or error}"
+        return Diagnosis(Kind.ENGINE, str(error.filename), cause, "let this user read and write it")
+    return Diagnosis(_OF_PHASE[phase], phase, f"{type(error).__name__}: {error}", _FAULT_OF_OURS)
+
+
+def _blamed(cause: Deviation, told: Diagnosis, phase: str) -> Diagnosis:
+    kind = Kind.HEALTH if cause.way is Way.UNHEALTHY else _kind_of_end(phase)
+    remedy = _REMEDIES.get(cause.way, LAST_LINES)
+    if cause.component == told.component:
+        # What was said when it happened says more than what is seen of it afterwards.
+        kept = told.remedy if told.remedy != LAST_LINES else ""
+        return replace(told, kind=kind, remedy=kept or remedy)
+    sentence = f"{cause.what}, then {told.cause}"
+    return Diagnosis(kind, cause.component, sentence, remedy, cause.component, cause.lines)
+
+
+def _kind_of_end(phase: str) -> Kind:
+    return Kind.PLATFORM if phase == "test" else Kind.SERVICE_START
+
+
+def _recognised(told: Diagnosis) -> Diagnosis:
+    if told.kind in (Kind.USER_INPUT, Kind.TEST):
+        return told
+    # A service that ran well has logged much that has nothing to do with its end.
+    lines = told.lines[-1:] if told.kind is Kind.PLATFORM else told.lines
+    found = recognised((told.cause, *reversed(lines)))
+    if found is None:
+        return told
+    sign, remedy = found
+    kept = told.kind is Kind.ENGINE and told.component != ENGINE and sign.kind is not Kind.ENGINE
+    if kept:
+        return told
+    return replace(
+        told, kind=sign.kind or told.kind, component=sign.component or told.component, remedy=remedy
+    )

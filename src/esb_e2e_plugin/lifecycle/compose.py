@@ -1,13 +1,15 @@
 """Docker Compose, through its command line: the only module that knows its arguments."""
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.lifecycle.engine_errors import engine_error
 from esb_e2e_plugin.lifecycle.supervisor import Command, Supervisor
 
 DEPLOY_PROFILE = "deploy"
@@ -15,6 +17,8 @@ PROFILES_VARIABLE = "COMPOSE_PROFILES"
 
 _LAST_LINES = 20
 _NO_COMPOSE_STATUS = 125
+_SERVICE_ERROR = re.compile(r"^ ?(?P<service>[\w.-]+) Error\b")
+_BUILD_STEP = re.compile(r"^(?:#\d+|\s*>)? ?\[(?P<service>[\w.-]+)[ \]]")
 
 
 def config_command(project: str, files: Sequence[Path]) -> list[str]:
@@ -77,25 +81,32 @@ class Compose:
                 check=False,
             )
         except FileNotFoundError:
-            raise StepError("there is no docker command", remedy="make engine installs it") from None
+            raise engine_error("there is no docker command", "make engine installs it") from None
         except subprocess.TimeoutExpired:
-            raise StepError("docker compose config did not answer in time") from None
+            raise engine_error("docker compose config did not answer in time") from None
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip()
             if is_missing(done.returncode, said):
-                raise StepError("docker has no Compose (docker compose)", remedy="make engine installs it")
+                raise engine_error("docker has no Compose (docker compose)", "make engine installs it")
             lines = said.splitlines()
             raise StepError(
                 f"the compose file is wrong: {lines[-1] if lines else 'no reason given'}",
                 service="compose",
                 lines=tuple(lines[-_LAST_LINES:]),
+                kind=Kind.USER_INPUT,
+                component="compose file",
             )
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
     def build(self, services: Sequence[str], deadline: Deadline, *, no_cache: bool = False) -> None:
         """Build the images of services."""
-        self._run("compose-build", ["build", *(["--no-cache"] if no_cache else []), *services], deadline)
+        try:
+            self._run("compose-build", ["build", *(["--no-cache"] if no_cache else []), *services], deadline)
+        except StepError as error:
+            error.kind = Kind.IMAGE_BUILD
+            error.component = _failed_build(error.lines, services)
+            raise
 
     def create(self, deadline: Deadline) -> None:
         """Make networks, volumes and containers, those of the deploy profile too, and start nothing."""
@@ -115,4 +126,24 @@ class Compose:
         return [f"--profile={name}" for name in (DEPLOY_PROFILE, *chosen) if name]
 
     def _run(self, name: str, arguments: Sequence[str], deadline: Deadline) -> None:
-        self._supervisor.run(Command(name, (*self._command, *arguments), self._environment), deadline)
+        try:
+            self._supervisor.run(Command(name, (*self._command, *arguments), self._environment), deadline)
+        except StepError as error:
+            if error.service == name and error.lines:
+                error.message = f"{error.message}: {error.last_line.strip()}"
+                error.component = _guilty_service(error.lines)
+            raise
+
+
+def _failed_build(lines: Sequence[str], services: Sequence[str]) -> str:
+    """Return the service whose image Compose could not build, as its last lines tell."""
+    for line in reversed(lines):
+        if (found := _BUILD_STEP.match(line)) is not None and found["service"] in services:
+            return found["service"]
+    return services[0] if len(services) == 1 else "compose-build"
+
+
+def _guilty_service(lines: Sequence[str]) -> str | None:
+    """Return the service that Compose names beside the word `Error`, or None."""
+    found = (_SERVICE_ERROR.match(line) for line in lines)
+    return next((match["service"] for match in found if match is not None), None)

@@ -1,5 +1,6 @@
 """The compose phase: services come up on ports that nobody else has."""
 
+from esb_e2e_plugin import secret_values
 from esb_e2e_plugin.context import RunContext, build_context
 from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
@@ -29,6 +30,7 @@ def compose(holding: Holding, deadline: Deadline) -> RunContext:
         elsewhere = () if holding.engine_host is None else (holding.engine_host,)
         hosts = ("localhost", "127.0.0.1", "::1", context.ports.bind_address, *elsewhere)
         write_certificates(holding.paths.certificates, context.project, hosts)
+        holding.journal.redact.add(secret_values.of_folder(holding.paths.certificates))
         try:
             holding.driver.up(context, deadline)
         except PortTakenError as error:

@@ -1,15 +1,17 @@
 """The containers of an environment under watch: until all are well, and that none ends or turns unhealthy."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from esb_e2e_plugin.diagnosis import LAST_LINES, Deviation, Observed, Way, furthest_up
 from esb_e2e_plugin.events import Journal, tail
-from esb_e2e_plugin.failure import CancelledError, StepError
+from esb_e2e_plugin.failure import CancelledError, Kind, StepError
+from esb_e2e_plugin.lifecycle import container_state
 from esb_e2e_plugin.lifecycle.containers import Container, Containers
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.engine import Engine
@@ -33,7 +35,11 @@ _ENDED = ("exited", "dead")
 
 
 class ContainerWatch:
-    """Follows what the engine tells about an environment's containers and what they write."""
+    """Follows what the engine tells about an environment's containers and what they write.
+
+    Attributes:
+        needs: what each service needs to run, where that is known.
+    """
 
     def __init__(
         self,
@@ -63,6 +69,8 @@ class ContainerWatch:
         self._journal = journal
         self._events: EventStream | None = None
         self._followed: set[str] = set()
+        self._told_at: dict[str, float] = {}
+        self.needs: Mapping[str, frozenset[str]] = {}
 
     def begin(self) -> None:
         """Listen to the engine."""
@@ -82,7 +90,7 @@ class ContainerWatch:
             services: ids of the containers by their services.
         """
         for service, container in services.items():
-            self._engine.follow(container, self.log_of(service))
+            self._engine.follow(container, self.log_of(service), self._journal.redact)
 
     def follow_workers(self) -> None:
         """Copy what functions' workers write that run already."""
@@ -101,7 +109,8 @@ class ContainerWatch:
             path, identity = self._log_of_container(container), container["Id"]
             if path is None:
                 continue
-            last = self._engine.tail(identity, _CAUGHT_UP_LINES)
+            told = "\n".join(self._engine.tail(identity, _CAUGHT_UP_LINES)).encode()
+            last = self._journal.redact.hide(told).decode(errors="replace").splitlines()
             while not _holds(path, last) and time.monotonic() < deadline:
                 time.sleep(_CATCH_UP_POLL_SECONDS)
 
@@ -142,7 +151,7 @@ class ContainerWatch:
             if event.worker:
                 self._unexpected(event)
             elif event.action == "start" and self._containers.get(event.service) is not None:
-                self._engine.follow(event.container, self.log_of(event.service))
+                self._engine.follow(event.container, self.log_of(event.service), self._journal.redact)
 
     def settle(self, check: HealthCheck, deadline: Deadline, follow: Callable[[], object]) -> None:
         """Wait until every service runs, is healthy, and the front door answers again.
@@ -168,7 +177,7 @@ class ContainerWatch:
             except CancelledError:
                 raise
             except StepError as error:
-                raise self.failed(guilty, error.message, remedy=error.remedy) from None
+                raise self.failed(guilty, error.message, error.remedy, Kind.HEALTH) from None
 
     def wait_until_well(
         self, check: HealthCheck, run_id: str, deadline: Deadline, follow: Callable[[], object]
@@ -204,14 +213,14 @@ class ContainerWatch:
                     if (error := self.ended_already()) is not None:
                         raise error
                     return
-            guilty = min(pending, default=self._front_door)
+            guilty = furthest_up(pending or {self._front_door}, self.needs)
             try:
                 deadline.check(f"{', '.join(sorted(pending)) or guilty} to become healthy")
             except CancelledError:
                 raise
             except StepError as error:
                 detail = f"; {check.url} answers {answer.detail}" if answer is not None else ""
-                raise self.failed(guilty, f"{error.message}{detail}", remedy=error.remedy) from None
+                raise self.failed(guilty, f"{error.message}{detail}", error.remedy, Kind.HEALTH) from None
 
     def gone(self) -> str | None:
         """Return the first service that does not run, and has not done its work either."""
@@ -225,17 +234,34 @@ class ContainerWatch:
     def ended_already(self) -> StepError | None:
         """Return the first service that is not running any more, or unhealthy, as an error."""
         for container in self._containers.long_running():
-            state = self._engine.state(container.id)
-            if state is None:
-                return self._removed(container.service)
-            if state["Status"] == "paused":
-                return self.failed(container.service, f"{container.service} was paused")
-            if state["Status"] in _ENDED:
-                if (error := self._ended(container, state)) is not None:
-                    return error
-            elif (state.get("Health") or {}).get("Status") == "unhealthy":
-                return self.failed(container.service, f"{container.service} turned unhealthy")
+            error = self._error(self._deviation(container, self._engine.state(container.id)))
+            if error is not None:
+                return error
         return None
+
+    def observed(self) -> Observed:
+        """Return which services are not as they should be, each with its last lines."""
+        found = [self._deviation(c, self._engine.state(c.id)) for c in self._containers.long_running()]
+        deviations = [
+            replace(one, lines=self.last_lines(one.component, GUILTY_LINES))
+            for one in found
+            if one is not None
+        ]
+        return Observed(tuple(deviations), self.needs)
+
+    def reason(self, error: StepError) -> StepError:
+        """Return why services could not be started: one that has ended or is unhealthy, else `error` itself.
+
+        Args:
+            error: what was told about it.
+        """
+        if (found := self.ended_already()) is not None:
+            return found
+        observed = self.observed()
+        stopped = next((one for one in observed.deviations if f"-{one.component}-" in error.last_line), None)
+        if stopped is not None:
+            error.component = stopped.component
+        return error
 
     def not_well(self) -> str | None:
         """Return a service that may still become well, or None; raise for one that will not."""
@@ -243,23 +269,24 @@ class ContainerWatch:
         for container in self._containers.long_running():
             state = self._engine.inspect(container.id)["State"]
             status, health = state["Status"], state.get("Health") or {"Status": "healthy"}
-            if status in _ENDED:
-                if (error := self._ended(container, state)) is not None:
+            if status in ("exited", "dead", "paused"):
+                if (error := self._error(self._deviation(container, state))) is not None:
                     raise error
-            elif status == "paused":
-                raise self.failed(container.service, f"{container.service} is paused")
             elif status != "running" or health["Status"] != "healthy":
                 waiting = waiting or container.service
         return waiting
 
-    def failed(self, service: str, message: str, remedy: str | None = None) -> StepError:
+    def failed(
+        self, service: str, message: str, remedy: str | None = None, kind: Kind | None = None
+    ) -> StepError:
         """Return what happened to a service as an error that carries its last lines."""
         self._journal.event("service.state", service=service, state="failed", what=message)
         return StepError(
             message,
-            remedy=remedy or "its last lines say why",
+            remedy=remedy or LAST_LINES,
             service=service,
             lines=self.last_lines(service, GUILTY_LINES),
+            kind=kind,
         )
 
     def last_lines(self, service: str, count: int) -> tuple[str, ...]:
@@ -277,8 +304,7 @@ class ContainerWatch:
                 self._journal.line("ps", f"{name}: {container['State']}: {container['Status']}")
                 health = (self._engine.inspect(container["Id"])["State"].get("Health") or {}).get("Log") or ()
                 for check in health[-_CHECKS_SHOWN:]:
-                    output = " ".join(str(check.get("Output", "")).split())
-                    self._journal.line("health", f"{name}: exit {check.get('ExitCode')}: {output}")
+                    self._journal.line("health", f"{name}: {container_state.said_by(check)}")
 
     def _unexpected(self, event: ContainerEvent) -> StepError | None:
         if event.worker:
@@ -288,15 +314,12 @@ class ContainerWatch:
         container = self._containers.get(event.service)
         if container is None or container.deploy_only:
             return None
-        if event.action == "health_status: unhealthy":
-            return self.failed(event.service, f"{event.service} turned unhealthy")
-        if event.action == "pause":
-            return self.failed(event.service, f"{event.service} was paused")
-        if event.action == "die":
+        if event.action in ("health_status: unhealthy", "pause", "die"):
             state = self._engine.state(event.container)
-            if state is None:
-                return self._removed(event.service)
-            return self._ended(container, {**state, "ExitCode": event.exit_code})
+            if state is not None:
+                # What the engine tells of it later may be another end than the one of the event.
+                state = {**state, **_told_by(event, state)}
+            return self._error(self._deviation(container, state, event.at))
         return None
 
     def _follow_worker(self, container: str, name: str) -> None:
@@ -305,7 +328,7 @@ class ContainerWatch:
         self._followed.add(container)
         path = self._log_of_worker(name)
         path.parent.mkdir(exist_ok=True)
-        self._engine.follow(container, path)
+        self._engine.follow(container, path, self._journal.redact)
 
     def _log_of_worker(self, name: str) -> Path:
         return self._logs / "functions" / f"{name}.log"
@@ -320,18 +343,24 @@ class ContainerWatch:
         service = self._containers.get(labels.get(SERVICE_LABEL, ""))
         return self.log_of(service.service) if service is not None and not service.deploy_only else None
 
-    def _removed(self, service: str) -> StepError:
-        return self.failed(service, f"the container of {service} was removed")
+    def _deviation(
+        self, container: Container, state: Mapping[str, Any] | None, at: float | None = None
+    ) -> Deviation | None:
+        service = container.service
+        has_to_run = not self._is_one_shot(container)
+        if at is not None:
+            self._told_at.setdefault(service, at)
+        since = self._told_at.get(service, time.time())
+        return container_state.deviation(service, state, has_to_run=has_to_run, now=since)
 
-    def _ended(self, container: Container, state: Mapping[str, Any]) -> StepError | None:
-        service, code = container.service, state["ExitCode"]
-        if code == 0 and self._is_one_shot(container):
-            return None  # it has done its work
-        if state.get("OOMKilled"):
-            return self.failed(service, f"{service} was killed for exceeding its memory limit")
-        what = f"{service} exited with status {code}"
-        said = _last_error(self.last_lines(service, GUILTY_LINES))
-        return self.failed(service, f"{what}: {said}" if said else what)
+    def _error(self, found: Deviation | None) -> StepError | None:
+        if found is None or found.way is Way.ENDED_WELL:  # a one-shot service that has done its work
+            return None
+        kind = Kind.HEALTH if found.way is Way.UNHEALTHY else None
+        said = None
+        if found.way is Way.ENDED:
+            said = container_state.last_error(self.last_lines(found.component, GUILTY_LINES))
+        return self.failed(found.component, f"{found.what}: {said}" if said else found.what, kind=kind)
 
     def _is_one_shot(self, container: Container) -> bool:
         return not container.has_health and container.service != self._front_door
@@ -353,13 +382,10 @@ def _holds(path: Path, lines: Sequence[str]) -> bool:
     return "\n".join(lines) in "\n".join(end.splitlines())
 
 
-def _last_error(lines: Sequence[str]) -> str | None:
-    """Return what a service said last in a structured line of level ERROR, or None."""
-    for line in reversed(lines):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and record.get("level") == "ERROR":
-            return str(record.get("message") or "") or None
-    return None
+def _told_by(event: ContainerEvent, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event tells of a container's state."""
+    if event.action == "pause":
+        return {"Status": "paused"}
+    if event.action == "die":
+        return {"Status": "exited", "ExitCode": event.exit_code}
+    return {"Status": "running", "Health": {**(state.get("Health") or {}), "Status": "unhealthy"}}

@@ -26,6 +26,11 @@ class Deadline:
         self._cancelled = cancelled
         self._option = option
 
+    @property
+    def option(self) -> str:
+        """The option that allows more time."""
+        return self._option
+
     def remaining(self) -> float:
         """Return the seconds left, at least 0."""
         return max(0.0, self._end - time.monotonic())

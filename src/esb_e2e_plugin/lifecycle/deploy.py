@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from artifactctl.apply import apply
+from artifactctl.commands import CommandError
 from artifactctl.errors import ArtifactError
 from esb_e2e_plugin.context import RunContext
+from esb_e2e_plugin.diagnosis import LAST_LINES
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.events import Journal
-from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.driver import Driver, FunctionImages
 from esb_e2e_plugin.lifecycle.health import probe
 from esb_e2e_plugin.lifecycle.supervisor import GUILTY_LINES, POLL_SECONDS, Command, Supervisor
 
 APPLIER_VARIABLE = "ARTIFACTCTL_BIN"
+PREPARE_IMAGES = "prepare-images"
 
 _T = TypeVar("_T")
 
@@ -75,7 +78,7 @@ def deploy(
     Raises:
         StepError: a step failed; names it.
     """
-    images = _step(journal, "prepare-images", lambda: driver.prepare_images(context, deadline))
+    images = _step(journal, PREPARE_IMAGES, lambda: driver.prepare_images(context, deadline))
     digest = _step(
         journal, "apply", lambda: _apply(artifacts, images.code, context, supervisor, journal, deadline)
     )
@@ -99,7 +102,28 @@ def _step(journal: Journal, name: str, run: Callable[[], _T]) -> _T:
     try:
         return run()
     except ArtifactError as error:
-        raise StepError(f"{name} failed: {error}", remedy="correct the artifact, then run again") from error
+        raise _failed(name, error) from error
+    except StepError as error:
+        if error.service is None:
+            error.component = error.component or name
+        raise
+
+
+def _failed(step: str, error: ArtifactError) -> StepError:
+    lines = error.output if isinstance(error, CommandError) else ()
+    is_image = isinstance(error, CommandError) or error.field == "image"
+    return StepError(
+        f"{step} failed: {error}",
+        remedy=error.remedy or (LAST_LINES if lines else "correct the artifact, then run again"),
+        service=step if lines else None,
+        lines=lines,
+        kind=Kind.IMAGE_BUILD if is_image and step == PREPARE_IMAGES else Kind.DEPLOY_STEP,
+        component=(error.value or step).strip("'") if is_image else _guilty_file(error) or step,
+    )
+
+
+def _guilty_file(error: ArtifactError) -> str | None:
+    return error.path.name if error.path is not None else None
 
 
 def _apply(
@@ -139,7 +163,12 @@ def _run_applier(
         argv += ["--secret-env", str(artifacts.secret_env)]
     if artifacts.strict:
         argv.append("--strict")
-    supervisor.run(Command("artifactctl", tuple(argv), context.environment), deadline)
+    try:
+        supervisor.run(Command("artifactctl", tuple(argv), context.environment), deadline)
+    except StepError as error:
+        if error.service == "artifactctl":
+            error.kind = Kind.DEPLOY_STEP
+        raise
 
 
 def _wait_for_config(digest: str | None, context: RunContext, driver: Driver, deadline: Deadline) -> None:
@@ -159,6 +188,7 @@ def _wait_for_config(digest: str | None, context: RunContext, driver: Driver, de
                 remedy="correct the artifact, then run again",
                 service="gateway",
                 lines=driver.last_lines("gateway", GUILTY_LINES),
+                kind=Kind.DEPLOY_STEP,
             )
         try:
             deadline.check(f"the gateway to serve configuration {digest}")

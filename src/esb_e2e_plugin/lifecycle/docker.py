@@ -8,10 +8,12 @@ from typing import Any
 
 from artifactctl import image_plan, images
 from artifactctl.commands import Commands
+from esb_e2e_plugin import secret_values
 from esb_e2e_plugin.context import RunContext
+from esb_e2e_plugin.diagnosis import Observed
 from esb_e2e_plugin.environment import Environment, Paths
 from esb_e2e_plugin.events import Journal
-from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle import by_hand, compose_mistakes, compose_variables, service_images, start_order
 from esb_e2e_plugin.lifecycle.compose import DEPLOY_PROFILE, Compose
 from esb_e2e_plugin.lifecycle.container_watch import ContainerWatch
@@ -103,7 +105,11 @@ class DockerDriver:
         left = described(end_marked(self._mark, deadline.remaining()))
         left += self._engine.remove_all(self._project, settle)
         if left:
-            raise StepError(f"still there from an earlier run: {', '.join(left)}", remedy="remove it by hand")
+            raise StepError(
+                f"still there from an earlier run: {', '.join(left)}",
+                remedy="remove it by hand",
+                component=left[0].partition(" (")[0],
+            )
 
     def up(self, context: RunContext, deadline: Deadline) -> None:
         """Build what is missing, create everything, fill the volumes, start, and wait until all is well."""
@@ -112,6 +118,8 @@ class DockerDriver:
         self._step("images")
         compose = self._compose(context, pair, deadline)
         model = compose.model(deadline)
+        self._journal.redact.add(secret_values.of_compose(model, self._variables(context)))
+        self._watch.needs = start_order.needs(model["services"])
         warnings = self._fit(model, context, pair)
         built = [name for name, service in model["services"].items() if service.get("build")]
         if built:
@@ -198,8 +206,8 @@ class DockerDriver:
         container = self._containers.get(_PROVISIONER)
         if container is None:
             return
-        follower = self._engine.follow(container.id, self._watch.log_of(_PROVISIONER))
-        self._engine.start_all([container.id])
+        follower = self._engine.follow(container.id, self._watch.log_of(_PROVISIONER), self._journal.redact)
+        self._engine.start_all({container.id: _PROVISIONER})
         while (code := self._engine.wait(container.id, timeout=1.0)) is None:
             if (error := self.watch(0)) is not None:
                 raise error
@@ -207,7 +215,8 @@ class DockerDriver:
         follower.join(deadline.remaining())
         self._supervisor.follow()
         if code != 0:
-            raise self._watch.failed(_PROVISIONER, f"{_PROVISIONER} exited with status {code}")
+            what = f"{_PROVISIONER} exited with status {code}"
+            raise self._watch.failed(_PROVISIONER, what, kind=Kind.DEPLOY_STEP)
 
     def gateway_health(self, environment: RunContext | Environment) -> HealthCheck:
         """Return how to ask the front door."""
@@ -280,6 +289,10 @@ class DockerDriver:
         except StepError as error:  # the containers say why
             self._journal.line("esb", f"the functions' workers cannot be looked at: {error.message}")
             return states
+
+    def observed(self) -> Observed:
+        """Return how the containers are."""
+        return self._watch.observed()
 
     def diagnose(self) -> None:
         """Write state, health output and last lines of every container into the log."""
@@ -387,9 +400,9 @@ class DockerDriver:
                 compose.start_in_order(deadline)
             else:
                 for wave in start_order.waves(services):
-                    self._engine.start_all(c.id for c in long_running if c.service in wave)
+                    self._engine.start_all({c.id: c.service for c in long_running if c.service in wave})
         except StepError as error:
             if (taken := port_taken(error)) is not None:
                 raise taken from error
-            raise (self._watch.ended_already() or error) from error
+            raise self._watch.reason(error) from error
         self._watch.follow(self.services())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from esb_e2e_plugin.context import RunContext
+from esb_e2e_plugin.diagnosis import Observed
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
@@ -90,6 +91,9 @@ class Driver(Protocol):
 
     def inspect(self) -> list[ServiceState]:
         """Copy everything that was written until now into the log; return how services and workers are."""
+
+    def observed(self) -> Observed:
+        """Return how the services are, for the diagnosis of a failure; raise `StepError` if nobody knows."""
 
     def diagnose(self) -> None:
         """Write into the log what the engine knows of each service, before anything is removed."""

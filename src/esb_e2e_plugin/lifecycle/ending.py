@@ -1,5 +1,6 @@
 """The end of an environment: it is removed, or left running where it is to be kept."""
 
+import re
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -111,7 +112,7 @@ def is_kept(settings: Settings, state: EnvironmentState) -> bool:
 
 def _leftover(holding: Holding, left: list[str]) -> Failure:
     cause = f"still there: {', '.join(left)}"
-    component = left[0].partition(" (")[0]
+    component = re.split(r": | \(", left[0])[0]
     name = holding.scenario.name
     return Failure(name, "cleanup", Kind.ENGINE, component, cause, "run the commands given")
 

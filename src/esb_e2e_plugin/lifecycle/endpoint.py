@@ -13,8 +13,9 @@ from docker.context.config import get_current_context_name
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env, parse_host
 
-from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle.docker_variables import DEFAULT_CONTEXT
+from esb_e2e_plugin.lifecycle.engine_errors import engine_error
 
 _SECONDS = 20
 
@@ -89,13 +90,15 @@ def _inspect(context: str, environ: Mapping[str, str]) -> Endpoint:
             command, env=dict(environ), capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except FileNotFoundError:
-        raise StepError("there is no docker command", remedy="make engine installs it") from None
+        raise engine_error("there is no docker command", "make engine installs it") from None
     except subprocess.TimeoutExpired:
-        raise StepError(f"{' '.join(command)} did not answer in time") from None
+        raise engine_error(f"{' '.join(command)} did not answer in time") from None
     if done.returncode != 0:
         raise StepError(
             f"docker context {context!r} cannot be used: {done.stderr.strip()}",
             remedy="docker context ls lists those that are there",
+            kind=Kind.USER_INPUT,
+            component="docker_context",
         )
     facts = json.loads(done.stdout)[0]
     endpoint = facts["Endpoints"]["docker"]
@@ -103,6 +106,8 @@ def _inspect(context: str, environ: Mapping[str, str]) -> Endpoint:
         raise StepError(
             f"docker context {context!r} is at {endpoint['Host']}, which needs a tunnel",
             remedy="make a context that names unix:// or tcp://",
+            kind=Kind.USER_INPUT,
+            component="docker_context",
         )
     files = {
         name: Path(facts["Storage"]["TLSPath"], "docker", name)

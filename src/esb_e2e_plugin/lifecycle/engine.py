@@ -14,10 +14,11 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException, NotFound
 
-from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle.endpoint import connect, find
 from esb_e2e_plugin.lifecycle.engine_errors import engine_errors
 from esb_e2e_plugin.lifecycle.engine_events import EventStream
+from esb_e2e_plugin.redaction import Redactor, Stream
 
 PROJECT_LABEL = "com.esb.project"
 
@@ -126,10 +127,20 @@ class Engine:
             time.sleep(_SETTLE_POLL_SECONDS)
         return True
 
-    def start_all(self, containers: Iterable[str]) -> None:
-        """Start containers, all at once."""
-        with engine_errors("starting a container"), ThreadPoolExecutor(_PARALLEL) as pool:
-            list(pool.map(self._api.start, containers))
+    def start_all(self, containers: Mapping[str, str]) -> None:
+        """Start containers, all at once.
+
+        Args:
+            containers: the service of each, by its id.
+        """
+
+        def start(container: str) -> None:
+            service = containers[container]
+            with engine_errors(f"starting {service}", service, Kind.SERVICE_START):
+                self._api.start(container)
+
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            list(pool.map(start, containers))
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Return everything that the engine knows about a container."""
@@ -262,14 +273,23 @@ class Engine:
             )
         return EventStream(stream)
 
-    def follow(self, container: str, path: Path) -> threading.Thread:
-        """Copy everything that a container writes into a file, in a thread that ends with the container."""
+    def follow(self, container: str, path: Path, redact: Redactor) -> threading.Thread:
+        """Copy everything that a container writes into a file, in a thread that ends with the container.
+
+        Args:
+            container: its id.
+            path: the file; it begins anew.
+            redact: hides the secrets in it.
+        """
 
         def copy() -> None:
-            with suppress(*_LOG_ERRORS), path.open("wb") as file:
-                for chunk in self._api.logs(container, stream=True, follow=True):
-                    file.write(chunk)
-                    file.flush()
+            hidden = Stream(redact)
+            with path.open("wb") as file:
+                with suppress(*_LOG_ERRORS):
+                    for chunk in self._api.logs(container, stream=True, follow=True):
+                        file.write(hidden.feed(chunk))
+                        file.flush()
+                file.write(hidden.end())
 
         thread = threading.Thread(target=copy, name=f"esb-log-{path.stem}", daemon=True)
         thread.start()

@@ -6,21 +6,33 @@ from contextlib import contextmanager
 import requests
 from docker.errors import APIError, DockerException
 
-from esb_e2e_plugin.failure import StepError
-
-NOT_ANSWERING = "start it (make engine), or name another one with docker_context or DOCKER_HOST"
+from esb_e2e_plugin.diagnosis.signs import ENGINE, START_ENGINE
+from esb_e2e_plugin.failure import Kind, StepError
 
 
 @contextmanager
-def engine_errors(doing: str) -> Iterator[None]:
-    """Turn what docker-py raises into a `StepError` that says what was going on."""
+def engine_errors(doing: str, component: str | None = None, kind: Kind | None = None) -> Iterator[None]:
+    """Turn what docker-py raises into a `StepError` that says what was going on.
+
+    Args:
+        doing: that.
+        component: what is guilty where the engine refuses, if not the engine.
+        kind: the class of the failure then.
+    """
     try:
         yield
     except APIError as error:
-        raise StepError(f"{doing}: {error.explanation or error}") from error
+        raise StepError(
+            f"{doing}: {error.explanation or error}", kind=kind or Kind.ENGINE, component=component or ENGINE
+        ) from error
     except (DockerException, requests.RequestException) as error:
         reason = _reason(error)
-        raise StepError(f"{doing}: the engine does not answer: {reason}", remedy=NOT_ANSWERING) from error
+        raise engine_error(f"{doing}: the engine does not answer: {reason}", START_ENGINE) from error
+
+
+def engine_error(message: str, remedy: str = "", lines: tuple[str, ...] = ()) -> StepError:
+    """Return the error of an engine, or of a tool that leads to it, that does not do its part."""
+    return StepError(message, remedy=remedy, lines=lines, kind=Kind.ENGINE, component=ENGINE)
 
 
 def _reason(error: BaseException) -> str:

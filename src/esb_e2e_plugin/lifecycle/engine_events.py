@@ -12,8 +12,8 @@ import requests
 import urllib3
 from docker.errors import DockerException, StreamParseError
 
-from esb_e2e_plugin.failure import StepError
-from esb_e2e_plugin.lifecycle.engine_errors import NOT_ANSWERING
+from esb_e2e_plugin.diagnosis.signs import START_ENGINE
+from esb_e2e_plugin.lifecycle.engine_errors import engine_error
 
 SERVICE_LABEL = "com.docker.compose.service"
 KIND_LABEL = "com.esb.kind"
@@ -37,6 +37,7 @@ class ContainerEvent:
         service: its compose service, or the worker's name for a function worker.
         worker: whether it is a function worker.
         action: `start`, `die`, `oom`, `health_status: healthy`, …
+        at: when, in seconds since the epoch, by the engine's clock.
         exit_code: of a container that died.
     """
 
@@ -44,6 +45,7 @@ class ContainerEvent:
     service: str
     worker: bool
     action: str
+    at: float
     exit_code: int | None = None
 
 
@@ -93,7 +95,7 @@ class EventStream:
         except Exception as error:  # noqa: BLE001  a fault of ours is raised where the events are read
             self._queue.put(error)
             return
-        self._queue.put(StepError("the container engine has gone away", remedy=NOT_ANSWERING))
+        self._queue.put(engine_error("the container engine has gone away", START_ENGINE))
 
 
 def _event(event: Mapping[str, Any]) -> ContainerEvent:
@@ -105,5 +107,6 @@ def _event(event: Mapping[str, Any]) -> ContainerEvent:
         service=name if worker else attributes.get(SERVICE_LABEL, name),
         worker=worker,
         action=event["Action"],
+        at=event["timeNano"] / 1e9,
         exit_code=int(code) if code is not None else None,
     )

@@ -8,7 +8,7 @@ from artifactctl import image_reference
 from artifactctl.commands import Commands
 from esb_e2e_plugin.context import REGISTRY, RunContext
 from esb_e2e_plugin.events import Journal
-from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle import node_image
 from esb_e2e_plugin.lifecycle.engine import Engine
 from esb_e2e_plugin.lifecycle.health import Health, HealthCheck, probe
@@ -99,6 +99,7 @@ class EngineFunctions:
                 "the agent does not say which engine it uses: "
                 f"{context.urls.agent_metrics}/health: {answer.detail}",
                 service="agent",
+                kind=Kind.HEALTH,
             )
         told = _engine_of(answer)
         if told != self._engine.id:
@@ -106,6 +107,7 @@ class EngineFunctions:
                 f"the agent starts workers on engine {told}, the environment runs on {self._engine.id}",
                 remedy="set engine_socket in the matrix to the engine's socket on its own host",
                 service="agent",
+                kind=Kind.USER_INPUT,
             )
 
     def states(self, project: str) -> list[ServiceState]:  # noqa: ARG002
@@ -173,6 +175,8 @@ class ContainerdFunctions:
                     remedy="look at the registry: docker logs esb-registry",
                     service=NODE,
                     lines=done.tail,
+                    kind=Kind.IMAGE_BUILD,
+                    component=name,
                 )
 
         commands.at_once(pull, references)
@@ -184,6 +188,7 @@ class ContainerdFunctions:
                 "the agent starts workers on the engine, the environment is one of mode containerd",
                 remedy="set AGENT_RUNTIME to containerd for the agent in the compose file",
                 service="agent",
+                kind=Kind.USER_INPUT,
             )
 
     def states(self, project: str) -> list[ServiceState]:

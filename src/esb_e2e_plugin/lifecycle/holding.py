@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
-from artifactctl import secrets
+from esb_e2e_plugin import secret_values
 from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import Journal
@@ -78,6 +78,7 @@ class Holding:
         self.fingerprint: Fingerprint | None = None
         self._lock = lock
         self.make_folders()
+        run.redact.add(secret_values.of_scenario(scenario))
         self.journal = Journal(
             scenario.name,
             run.run_id,
@@ -86,9 +87,8 @@ class Holding:
             run.listener,
             anew=anew,
             observer=run.observer,
+            redact=run.redact,
         )
-        if scenario.entry.secret_env_file is not None:
-            self.journal.redact.add(secrets.read(scenario.entry.secret_env_file).values())
         if anew:
             self.journal.event("run.started", profile=scenario.profile)
             self.journal.event("env.queued")

@@ -13,7 +13,7 @@ from artifactctl.docker_engine import DIGEST_LABEL, DockerEngine, Image
 from artifactctl.dockerfile import DockerfileError
 from artifactctl.errors import ArtifactError
 from artifactctl.host_cache import HostCache
-from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.failure import Kind, StepError
 
 DOCKERFILE: Final = "Dockerfile"
 
@@ -158,5 +158,7 @@ def step_error(what: str, error: ArtifactError) -> StepError:
         f"{what} cannot be had: {where}{reason}",
         remedy=error.remedy or "",
         service="images",
+        kind=Kind.IMAGE_BUILD,
+        component=(error.value or what).strip("'"),
         lines=error.output if isinstance(error, CommandError) else (),
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS, PortBlock
 
 FILE: Final = "compose.override.yaml"
@@ -169,6 +169,8 @@ class _Publisher:
             raise StepError(
                 f"services.{name}: no host port is left in the block at {self._ports.base} for port {target}",
                 remedy="publish fewer ports; tests of other environments cannot reach them anyway",
+                kind=Kind.USER_INPUT,
+                component=name,
             )
         return host_port
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from esb_e2e_plugin.context import RunContext
+from esb_e2e_plugin.diagnosis import Deviation, Observed, Way, furthest_up
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.events import Journal
-from esb_e2e_plugin.failure import PortTakenError, StepError
+from esb_e2e_plugin.failure import Kind, PortTakenError, StepError
 from esb_e2e_plugin.lifecycle import image_index, process_states, stack
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.driver import FunctionImages
@@ -63,7 +64,11 @@ class ProcessDriver:
         left = end_marked(self._mark, deadline.remaining())
         if left:
             pids = " ".join(map(str, left))
-            raise StepError(f"processes of an earlier run do not end: {pids}", remedy=f"kill -9 {pids}")
+            raise StepError(
+                f"processes of an earlier run do not end: {pids}",
+                remedy=f"kill -9 {pids}",
+                component=described(left)[0].partition(" (")[0],
+            )
 
     def up(self, context: RunContext, deadline: Deadline) -> None:
         """Start all services at once and wait until each of them answers."""
@@ -88,7 +93,7 @@ class ProcessDriver:
             try:
                 deadline.check(f"{', '.join(pending)} to become healthy" if pending else "")
             except StepError as error:
-                raise self._unhealthy(error, next(iter(pending)), answers) from None
+                raise self._unhealthy(error, furthest_up(pending, stack.NEEDS), answers) from None
 
     def attach(self, services: Mapping[str, Any]) -> str | None:
         """Watch the services of an environment that is already up."""
@@ -122,7 +127,12 @@ class ProcessDriver:
 
     def provision(self, context: RunContext, deadline: Deadline) -> None:
         """Run the provisioner and wait for its end."""
-        self._supervisor.run(stack.provisioner(context), deadline)
+        try:
+            self._supervisor.run(stack.provisioner(context), deadline)
+        except StepError as error:
+            if error.service == stack.PROVISIONER:
+                error.kind = Kind.DEPLOY_STEP
+            raise
 
     def gateway_health(self, environment: RunContext | Environment) -> HealthCheck:
         """Return how to ask the gateway over TLS."""
@@ -144,7 +154,11 @@ class ProcessDriver:
                 raise error
             if probe(self.gateway_health(environment)).ok:
                 return
-            deadline.check("the gateway to answer again")
+            try:
+                deadline.check("the gateway to answer again")
+            except StepError as late:
+                late.kind, late.component = Kind.HEALTH, "gateway"
+                raise
 
     def fault(self) -> StepError | None:
         """Look at every process."""
@@ -188,6 +202,21 @@ class ProcessDriver:
     def diagnose(self) -> None:
         """Write nothing: a process leaves no more than its output, which is in the log."""
 
+    def observed(self) -> Observed:
+        """Return which services have ended, in the order in which that was noticed."""
+        deviations = [
+            Deviation(
+                ended.name,
+                Way.ENDED,
+                at,
+                f"{ended.name} {ended.describe()}",
+                self.last_lines(ended.name, GUILTY_LINES),
+            )
+            for ended, at in self._supervisor.exits()
+            if ended.name in stack.LONG_RUNNING
+        ]
+        return Observed(tuple(deviations), stack.NEEDS)
+
     def last_lines(self, service: str, count: int) -> tuple[str, ...]:
         """Return the last lines that a service wrote."""
         return self._supervisor.last_lines(service, count)
@@ -221,6 +250,7 @@ class ProcessDriver:
             remedy=error.remedy or "",
             service=name,
             lines=self._supervisor.last_lines(name, GUILTY_LINES),
+            kind=Kind.HEALTH,
         )
 
 

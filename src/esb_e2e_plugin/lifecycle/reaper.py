@@ -28,7 +28,7 @@ from esb_e2e_plugin.store import StateFile
 _MODULE = "esb_e2e_plugin.lifecycle.reaper"
 _ALARM_SECONDS = 300
 _GOODBYE_SECONDS = 5.0
-_NOT_HANDED_ON = frozenset({"hooks", "listener", "cancelled", "observer"})
+_NOT_HANDED_ON = frozenset({"redact", "hooks", "listener", "cancelled", "observer"})
 
 
 class Reaper:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 
-from esb_e2e_plugin.failure import PortTakenError, StepError
+from esb_e2e_plugin.failure import Kind, PortTakenError, StepError
 
 _PORT_TAKEN = ("port is already allocated", "address already in use", "failed to bind host port")
 _SUBNET_TAKEN = ("Pool overlaps", "conflicts with network")
@@ -28,6 +28,8 @@ def refused_to_create(error: StepError, subnets: tuple[IPv4Network, IPv4Network]
         remedy="set engine_socket in the matrix to the engine's socket on its own host",
         service=error.service,
         lines=error.lines,
+        kind=Kind.USER_INPUT,
+        component="engine_socket",
     )
 
 

@@ -18,7 +18,7 @@ from artifactctl.docker_engine import DockerEngine
 from artifactctl.errors import ArtifactError
 from artifactctl.host_cache import HostCache
 from esb_e2e_plugin.errors import EsbError
-from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.leases import LeaseLedger
 from esb_e2e_plugin.lifecycle.refusals import port_taken
 
@@ -253,4 +253,5 @@ def _error(what: str, *, remedy: str = "", lines: tuple[str, ...] = ()) -> StepE
         remedy=remedy or f"see: docker logs {CONTAINER}",
         service=ALIAS,
         lines=lines,
+        kind=Kind.ENGINE,
     )

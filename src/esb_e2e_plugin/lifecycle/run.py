@@ -10,6 +10,7 @@ from typing import Protocol
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import NOBODY, Observer
 from esb_e2e_plugin.failure import Failure
+from esb_e2e_plugin.redaction import Redactor
 from esb_e2e_plugin.settings import Settings
 
 
@@ -47,6 +48,7 @@ class Run:
         observer: sees each event and each line of output, from any thread.
         hook_files: where the project's part of the deploy phase is written.
         models: what Compose has said of compose files, JSON by profile, see `compose_reading`.
+        redact: knows the secrets of all environments.
     """
 
     run_id: str
@@ -65,3 +67,4 @@ class Run:
     observer: Observer = NOBODY
     hook_files: tuple[Path, ...] = ()
     models: Mapping[str, bytes] = field(default_factory=dict)
+    redact: Redactor = field(default_factory=Redactor)

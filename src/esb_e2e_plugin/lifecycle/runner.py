@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from esb_e2e_plugin.context import RunContext
-from esb_e2e_plugin.diagnosis import diagnose
+from esb_e2e_plugin.diagnosis import Observed, diagnose
 from esb_e2e_plugin.environment import Environment
-from esb_e2e_plugin.errors import UserError
-from esb_e2e_plugin.failure import Failure, StepError
+from esb_e2e_plugin.errors import EsbError, UserError
+from esb_e2e_plugin.failure import Failure, Kind, StepError
 from esb_e2e_plugin.fingerprint import Decision
-from esb_e2e_plugin.lifecycle import reusing
+from esb_e2e_plugin.lifecycle import hook_call, reusing
 from esb_e2e_plugin.lifecycle.cleanup import remove_files
 from esb_e2e_plugin.lifecycle.composing import compose, context_of
 from esb_e2e_plugin.lifecycle.deadline import Deadline
@@ -17,6 +17,10 @@ from esb_e2e_plugin.lifecycle.driver import FunctionImages
 from esb_e2e_plugin.lifecycle.health import probe
 from esb_e2e_plugin.lifecycle.holding import Holding
 from esb_e2e_plugin.service_state import ServiceState
+
+_DEPLOY_HOOK = "pytest_esb_deploy"
+_READY_HOOK = "pytest_esb_environment_ready"
+_FAILED_HOOK = "pytest_esb_environment_failed"
 
 
 class EnvironmentRunner:
@@ -85,7 +89,7 @@ class EnvironmentRunner:
         self.look()
         reusing.record(holding, made_of, images)
         holding.write("ready")
-        self._run.hooks.ready(environment)
+        hook_call.call(_READY_HOOK, lambda: self._run.hooks.ready(environment), self._hook_deadline())
 
     def attach(self) -> Environment:
         """Use the environment as an earlier run left it, and return it.
@@ -169,23 +173,38 @@ class EnvironmentRunner:
         """Record that the environment failed because of `error`, tell the project, and return the failure."""
         holding = self._holding
         holding.broken = True
-        diagnosis = diagnose(error, holding.phase)
+        diagnosis = diagnose(error, holding.phase, self._observed())
         failure = diagnosis.failure(holding.scenario.name, holding.phase).redacted(self._journal.redact)
         self._driver.diagnose()
         holding.finish_phase(failure)
         self._journal.say(f"{holding.phase}: FAILED: {failure.cause}")
         if not holding.attached:
             holding.write("failed", cause=failure.cause)
-        try:
-            self._run.hooks.failed(failure.environment, failure)
-        except BaseException as hook_error:  # noqa: BLE001  a hook must not hide the cause
-            self._journal.say(f"a pytest_esb_environment_failed hook failed: {hook_error!r}")
+        self._tell(failure)
         return failure
+
+    def _tell(self, failure: Failure) -> None:
+        """Call the project's hook for a failure, which must not hide the cause."""
+        try:
+            hooks, name = self._run.hooks, failure.environment
+            hook_call.call(_FAILED_HOOK, lambda: hooks.failed(name, failure), self._hook_deadline())
+        except EsbError as error:
+            self._journal.say(error.message)
+
+    def _hook_deadline(self) -> Deadline:
+        seconds = self._run.settings.timeout_deploy
+        return Deadline(seconds, self._run.cancelled, "--esb-timeout-deploy")
 
     def record_failed_test(self, failure: Failure) -> None:
         """Write into the state that a test has failed: by that a reaper knows a failed environment."""
         if not self._holding.attached:
             self._holding.write("ready", cause=failure.cause)
+
+    def _observed(self) -> Observed | None:
+        try:
+            return self._driver.observed()
+        except StepError:  # the engine has gone away: it is the cause already
+            return None
 
     @property
     def _environment(self) -> Environment:
@@ -198,7 +217,12 @@ class EnvironmentRunner:
         self._driver.reset(deadline)
         left = remove_files(self._holding.paths)
         if left:
-            raise StepError(f"an earlier run left {', '.join(left)}", remedy="remove it by hand")
+            raise StepError(
+                f"an earlier run left {', '.join(left)}",
+                remedy="remove it by hand",
+                kind=Kind.USER_INPUT,
+                component=left[0].partition(": ")[0],
+            )
         self._holding.make_folders()
         self._holding.write("starting")
 
@@ -215,8 +239,9 @@ class EnvironmentRunner:
             supervisor = self._holding.supervisor
             images = deploy(artifacts, context, self._driver, supervisor, self._journal, deadline)
         self._journal.event("phase.progress", phase="deploy", step="hooks")
-        try:
-            self._run.hooks.deploy(environment, lambda text: self._journal.line("pytest_esb_deploy", text))
-        except BaseException as error:  # pytest.fail, pytest.skip and sys.exit raise no Exception
-            raise StepError(f"a pytest_esb_deploy hook failed: {type(error).__name__}: {error}") from error
+
+        def log(text: str) -> None:
+            self._journal.line(_DEPLOY_HOOK, text)
+
+        hook_call.call(_DEPLOY_HOOK, lambda: self._run.hooks.deploy(environment, log), deadline)
         return images

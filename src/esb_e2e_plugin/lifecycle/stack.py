@@ -44,6 +44,16 @@ def services(context: RunContext) -> tuple[Service, ...]:
     )
 
 
+LONG_RUNNING = ("database", "s3-storage", "agent", "gateway")
+"""The services' names, in the order in which they are started."""
+
+NEEDS: Mapping[str, frozenset[str]] = {
+    "gateway": frozenset({"agent", "database", "s3-storage"}),
+    PROVISIONER: frozenset({"database", "s3-storage"}),
+}
+"""What each service needs to do its part."""
+
+
 def provisioner(context: RunContext) -> Command:
     """Return the one-shot command that creates tables and buckets."""
     variables = {"CONFIG_DIR": str(config_folder(context)), **_aws(context)}

@@ -33,6 +33,15 @@ def waves(services: Mapping[str, Any]) -> list[set[str]]:
     return found
 
 
+def needs(services: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Return what each service needs to run, by what it waits for.
+
+    Args:
+        services: by name, as Compose reads them.
+    """
+    return {name: frozenset(_first(service)) for name, service in services.items()}
+
+
 def _first(service: Mapping[str, Any]) -> set[str]:
     """Return the services that must run before `service` starts."""
     lenders = (str(service.get(key) or "").partition(":") for key in ("network_mode", "pid", "ipc"))

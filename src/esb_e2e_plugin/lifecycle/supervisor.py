@@ -9,11 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from esb_e2e_plugin.diagnosis import LAST_LINES
 from esb_e2e_plugin.events import Journal, tail
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.process_identity import ProcessIdentity, boot_id, start_time
 from esb_e2e_plugin.processes import MARK, descriptors_ended, end_marked
+from esb_e2e_plugin.redaction import mask_file
 
 POLL_SECONDS = 0.02
 """How long to wait for a process to end before looking at everything else again."""
@@ -87,6 +89,7 @@ class Supervisor:
         self._journal = journal
         self._children: dict[str, _Child] = {}
         self._offsets: dict[Path, int] = {}
+        self._exits: list[tuple[Exit, float]] = []
 
     def start(self, command: Command) -> None:
         """Start a process; its output goes to `<logs>/<name>.log`."""
@@ -105,6 +108,14 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        except OSError as error:
+            program = command.argv[0]
+            raise StepError(
+                f"{command.name} cannot be started: {error.strerror or error}: {program}",
+                remedy=f"make {program} a file that this machine can execute; a script begins with #! and a "
+                "program that is there",
+                service=command.name,
+            ) from error
         finally:
             os.close(output)
         identity = ProcessIdentity(process.pid, start_time(process.pid) or 0, boot_id())
@@ -142,7 +153,13 @@ class Supervisor:
         for name, child in list(self._children.items()):
             if child.descriptor in ended:
                 exits.append(Exit(name, self._reap(name)))
+        self._exits += [(one, time.time()) for one in exits]
         return exits
+
+    def exits(self) -> list[tuple[Exit, float]]:
+        """Return what has ended so far, with when that was noticed, in seconds since the epoch."""
+        self.poll(0)
+        return list(self._exits)
 
     def follow(self, *, to_the_end: bool = False) -> None:
         """Copy what was written since the last call into the journal, line by line.
@@ -157,8 +174,15 @@ class Supervisor:
                 chunk = file.read()
                 whole = chunk if to_the_end else chunk[: chunk.rfind(b"\n") + 1]
                 self._offsets[path] = offset + len(whole)
+                self._mask(path, offset, whole)
                 for line in whole.decode(errors="replace").splitlines():
                     self._journal.line(path.stem, line)
+
+    def _mask(self, path: Path, offset: int, data: bytes) -> None:
+        """Blacken secrets in the file itself: it stays where an environment is kept."""
+        if data and self._journal.redact.spans(data):
+            with suppress(OSError), path.open("r+b") as file:
+                mask_file(file.fileno(), offset, data, self._journal.redact)
 
     def run(self, command: Command, deadline: Deadline) -> None:
         """Run a process to its end.
@@ -187,16 +211,18 @@ class Supervisor:
         self._journal.event("service.state", service=exit_.name, state="exited", exit=exit_.status)
         return StepError(
             f"{exit_.name} {exit_.describe()}",
-            remedy="its last lines say why",
+            remedy=LAST_LINES,
             service=exit_.name,
             lines=self.last_lines(exit_.name, GUILTY_LINES),
         )
 
     def skip_old_lines(self) -> None:
-        """Take everything that is in the logs now as known."""
+        """Take everything that is in the logs now as known; nobody hid secrets in it meanwhile."""
         for path in self._logs.rglob("*.log"):
             with suppress(FileNotFoundError):
-                self._offsets[path] = path.stat().st_size
+                data = path.read_bytes()
+                self._mask(path, 0, data)
+                self._offsets[path] = len(data)
 
     def end_all(self, timeout: float) -> list[int]:
         """Kill what was started, and everything that carries the environment's mark.

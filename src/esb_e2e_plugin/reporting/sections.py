@@ -14,11 +14,12 @@ import pytest
 from artifactctl import secrets
 from esb_e2e_plugin.bringup import Bringup
 from esb_e2e_plugin.environment import Environment
-from esb_e2e_plugin.events import Redactor, plain_text
+from esb_e2e_plugin.events import plain_text
 from esb_e2e_plugin.keys import RECORDER
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.recorder import Recorder, TestRecord, trace_suffix
+from esb_e2e_plugin.redaction import Redactor
 from esb_e2e_plugin.reporting.section_texts import requests_text, states_text
 from esb_e2e_plugin.reporting.trace_log import LogLine, excerpt, in_order_of_time, parse, unfinished
 from esb_e2e_plugin.selection import environment_of
