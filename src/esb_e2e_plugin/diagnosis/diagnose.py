@@ -18,6 +18,7 @@ _OF_PHASE = {
 }
 _FAULT_OF_OURS = "this looks like a fault of the plugin: report it"
 LAST_LINES = "its last lines say why"
+_GENERAL_REMEDIES = (LAST_LINES, "look at its last lines")
 _REMEDIES = {
     Way.OUT_OF_MEMORY: "allow it more memory (mem_limit in the compose file), or let it use less",
     Way.PAUSED: "somebody or something paused it: docker unpause; keep away from it while tests run",
@@ -119,9 +120,10 @@ def _recognised(told: Diagnosis) -> Diagnosis:
     if found is None:
         return told
     sign, remedy = found
-    kept = told.kind is Kind.ENGINE and told.component != ENGINE and sign.kind is not Kind.ENGINE
-    if kept:
+    if told.kind is Kind.ENGINE and told.component != ENGINE and sign.kind is not Kind.ENGINE:
         return told
+    if sign.kind is not Kind.ENGINE and told.remedy and not told.remedy.startswith(_GENERAL_REMEDIES):
+        remedy = told.remedy  # whoever failed knew better
     return replace(
         told, kind=sign.kind or told.kind, component=sign.component or told.component, remedy=remedy
     )

@@ -42,9 +42,13 @@ def test_disturbs(esb_environment):
 """
 
 
+NEVER = {"test": ["CMD-SHELL", "exit 1"], "interval": "1s", "start_period": "600s"}
+"""A health check that the environment waits for: whatever happens meanwhile is a fault of `compose`."""
+
+
 def shell(command: str, **more: Any) -> dict[str, Any]:
-    """Return a service that runs a shell command."""
-    return service("sh", "-c", command, **more)
+    """Return a service that runs a shell command, and is awaited for as long as it lives."""
+    return service("sh", "-c", command, **{"healthcheck": NEVER, **more})
 
 
 def checked_by(command: str, **more: Any) -> dict[str, Any]:
@@ -195,7 +199,7 @@ def _(project: DockerProject) -> None:
 )
 def _(project: DockerProject) -> None:
     api = checked_by("echo no store; exit 1", retries=2)
-    add(project, store=shell("sleep 0.2"), api={**api, "depends_on": ["store"]})
+    add(project, store=service("true"), api={**api, "depends_on": ["store"]})
 
 
 @DOCKER.fault(
@@ -258,7 +262,7 @@ def _(project: DockerProject) -> None:
     remedy="privileged, cap_add",
 )
 def _(project: DockerProject) -> None:
-    add(project, mounts=shell("python3 -c 'import os; os.sethostname(\"other\")'", user="0"))
+    add(project, mounts=shell("python3 -c 'import socket; socket.sethostname(\"other\")'", user="0"))
 
 
 @DOCKER.fault(

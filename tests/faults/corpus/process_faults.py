@@ -291,6 +291,7 @@ def _(project: Project) -> None:
     "gateway",
     cause="the gateway rejects the applied configuration",
     remedy="correct the artifact",
+    leaves=True,
 )
 def _(project: Project) -> None:
     digest = "0" * 64
