@@ -3,7 +3,6 @@
 import re
 import signal
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from tests.engine.e2e_docker_project import (
     docker,
     front_door,
     making_projects,
-    remove_labelled,
     service,
 )
 from tests.faults.project import Result, eventually
@@ -84,17 +82,6 @@ def test_a_service_that_exits_at_start_is_named_and_quoted(project: DockerProjec
     project.check_nothing_left()
 
 
-def test_a_service_that_others_wait_for_and_that_exits_is_the_cause(project: DockerProject) -> None:
-    """With `depends_on` conditions Compose starts the services, and the guilty one is quoted all the same."""
-    waiting = {**front_door(), "depends_on": {"broken": {"condition": "service_healthy"}}}
-    broken = {**REFUSES, "healthcheck": {"test": "true", "interval": "1s"}}
-    project.write_compose({"front": waiting, "back": BACK, "broken": broken})
-    result = project.run("-n0")
-    check_failed(result, "compose", "broken exited with status 3", "its last lines say why")
-    assert "the reason is here" in last_lines_of(result, "broken")
-    project.check_nothing_left()
-
-
 def test_a_service_that_turns_unhealthy_fails_at_once_with_what_its_check_says(
     project: DockerProject,
 ) -> None:
@@ -104,78 +91,6 @@ def test_a_service_that_turns_unhealthy_fails_at_once_with_what_its_check_says(
     result = project.run("-n0")
     check_failed(result, "compose", "sick turned unhealthy", "its last lines say why")
     assert "exit 1: the check says no" in result.log
-    project.check_nothing_left()
-
-
-def test_a_service_that_never_gets_healthy_is_named_at_the_deadline(project: DockerProject) -> None:
-    """The one deadline that must be hit names the service and the option that allows more."""
-    slow = health("exit 1", start_period="600s")
-    project.write_compose({"front": front_door(), "back": BACK, "slow": slow})
-    result = project.run("-n0", "--esb-timeout-compose=5")
-    cause = "timed out after 5 s waiting for slow to become healthy"
-    check_failed(result, "compose", cause, "--esb-timeout-compose allows more", at_the_fault=False)
-    project.check_nothing_left()
-
-
-def test_an_image_that_cannot_be_built_is_quoted(project: DockerProject) -> None:
-    """The step that failed and what it wrote are in the summary; nothing was started."""
-    project.write(
-        f"e2e/environments/{ENVIRONMENT}/Dockerfile",
-        "FROM esb-services:latest\nRUN echo the step says no && exit 7\n",
-    )
-    project.write_compose(
-        {"front": front_door(), "back": BACK, "made": {"build": {"context": ".", "network": "none"}}}
-    )
-    result = project.run("-n0")
-    check_failed(result, "compose", "compose-build exited with status", "its last lines say why")
-    assert "the step says no" in last_lines_of(result, "compose-build")
-    assert "exit code: 7" in last_lines_of(result, "compose-build")
-    project.check_nothing_left()
-
-
-def test_an_image_that_cannot_be_had_is_named(project: DockerProject) -> None:
-    """A registry that does not answer fails the phase with the image's name."""
-    missing = {"image": "127.0.0.1:1/nothing:1"}
-    project.write_compose({"front": front_door(), "back": BACK, "missing": missing})
-    result = project.run("-n0")
-    check_failed(result, "compose", "compose-create exited with status", "its last lines say why")
-    assert "127.0.0.1:1" in last_lines_of(result, "compose-create")
-    project.check_nothing_left()
-
-
-def test_an_engine_that_is_not_running_is_told_with_the_command_that_starts_one(
-    project: DockerProject,
-) -> None:
-    """Nothing is made, and nobody waits for the engine."""
-    project.more["DOCKER_HOST"] = f"unix://{project.folder}/nobody.sock"
-    result = project.run("-n0")
-    check_failed(
-        result, "reset", "the engine does not answer: No such file or directory", "start it .make engine."
-    )
-    assert "2 errors" in result.output
-    project.check_nothing_left()
-
-
-def test_a_context_that_does_not_exist_is_named(project: DockerProject) -> None:
-    """A wrong `docker_context` does not fall back to the usual engine."""
-    project.write_matrix(docker_context="nowhere")
-    result = project.run("-n0")
-    check_failed(result, "reset", "docker context 'nowhere' cannot be used", "docker context ls")
-    project.check_nothing_left()
-
-
-def test_a_full_address_pool_is_named(project: DockerProject) -> None:
-    """A pool whose subnets are in use cannot be widened by waiting: the pool and the remedy are named."""
-    pool = next(IPv4Network(project.subnet_pool).subnets(new_prefix=23))
-    label = f"com.esb.test={project.name}"
-    docker("network", "create", "--label", label, "--subnet", str(pool), f"{project.name}.stranger")
-    try:
-        project.write_matrix(subnet_pool=str(pool))
-        result = project.run("-n0")
-    finally:
-        remove_labelled(label)
-    cause = f"no pair of free /24 subnets is left for environment {ENVIRONMENT} in {pool}"
-    check_failed(result, "compose", re.escape(cause), "docker network prune")
     project.check_nothing_left()
 
 

@@ -4,35 +4,7 @@ import re
 
 import pytest
 
-from tests.faults.project import ENVIRONMENT, PHASE_SECONDS, Project, Result
-
-STOPPED_GATEWAY = """
-import os, signal
-from esb_e2e_plugin.lifecycle.supervisor import Supervisor
-
-start = Supervisor.start
-
-def start_and_stop(self, command):
-    start(self, command)
-    if command.name == "gateway":
-        os.kill(self.identities()["gateway"].pid, signal.SIGSTOP)
-
-Supervisor.start = start_and_stop
-"""
-
-KILLED_SERVICE = """
-import os, signal
-from esb_e2e_plugin.lifecycle.supervisor import Supervisor
-
-start = Supervisor.start
-
-def start_and_kill(self, command):
-    start(self, command)
-    if command.name == "{at}":
-        os.kill(self.identities()["{victim}"].pid, signal.SIGKILL)
-
-Supervisor.start = start_and_kill
-"""
+from tests.faults.project import ENVIRONMENT, Project, Result
 
 KILLER = """
 import json, os, signal, time
@@ -101,19 +73,6 @@ def test_a_failed_environment_is_told_to_every_xdist_worker(project: Project) ->
 
 
 @pytest.mark.parametrize(
-    ("at", "victim", "phase"), [("gateway", "agent", "compose"), ("provisioner", "s3-storage", "deploy")]
-)
-def test_a_service_that_is_killed_while_the_environment_comes_up_fails_the_phase_at_once(
-    project: Project, at: str, victim: str, phase: str
-) -> None:
-    """Whoever needs the dead service is not asked first: its death is the cause."""
-    project.write("conftest.py", KILLED_SERVICE.format(at=at, victim=victim))
-    result = project.run("-n0")
-    check_failed(project, result, phase, f"{victim} was killed by signal 9")
-    check_before_deadline(result)
-
-
-@pytest.mark.parametrize(
     ("functions", "cause"),
     [
         ("functions:\n  hello: {image: [\n", "functions.yml:2: is not valid YAML"),
@@ -129,31 +88,6 @@ def test_a_broken_functions_yml_fails_deploy_with_its_line(
     result = project.run("-n0")
     check_failed(project, result, "deploy", cause)
     check_before_deadline(result)
-
-
-def test_a_resource_that_cannot_be_made_fails_deploy_by_the_provisioner(project: Project) -> None:
-    """The provisioner's exit status is the cause, and its own last lines name the resource."""
-    table = {
-        "TableName": "crooked",
-        "KeySchema": [{"AttributeName": "id", "KeyType": "SIDEWAYS"}],
-        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-        "BillingMode": "PAY_PER_REQUEST",
-    }
-    project.write("e2e/artifact/tiny/config/resources.yml", {"resources": {"dynamodb": [table]}})
-    result = project.run("-n0")
-    check_failed(project, result, "deploy", "provisioner exited with status 1")
-    check_before_deadline(result)
-    assert "crooked" in last_lines_of(result, "provisioner")
-
-
-def test_a_function_that_cannot_be_imported_fails_its_test_with_its_error(project: Project) -> None:
-    """The environment comes up; the test fails, and the worker's ImportError is on the first screen."""
-    project.write("e2e/artifact/tiny/functions/hello/src/app.py", "import no_such_module_anywhere\n")
-    result = project.run("-n0")
-    check_failed(project, result, "test", "test_tiny.py::test_hello.*503")
-    check_before_deadline(result)
-    assert "1 failed, 1 passed" in result.output
-    assert "No module named 'no_such_module_anywhere'" in last_lines_of(result, "hello")
 
 
 @pytest.mark.parametrize("distribution", ["-n0", "-n2"])
@@ -185,22 +119,3 @@ def test_a_reset_that_cannot_remove_what_is_there_names_it(project: Project) -> 
     check_before_deadline(result)
     assert "$ " not in result.log
     assert listed.read_text() == "not a list"
-
-
-def test_a_host_folder_open_to_others_fails_reset_with_the_remedy(project: Project) -> None:
-    """Locks that others could take away are worth nothing: the folder and the command are named."""
-    project.host.mkdir()
-    project.host.chmod(0o777)
-    result = project.run("-n0")
-    check_failed(project, result, "reset", f"{project.host} can be written by other users")
-    check_before_deadline(result)
-    assert f"remedy:    chmod 700 {project.host}" in result.summary
-
-
-def test_a_deadline_that_is_hit_names_what_it_waited_for(project: Project) -> None:
-    """A gateway that hangs is named with its last answer, the deadline, and the option that allows more."""
-    project.write("conftest.py", STOPPED_GATEWAY)
-    result = project.run("-n0", "--esb-timeout-compose=8")
-    check_failed(project, result, "compose", "timed out after 8 s waiting for .*gateway to become healthy")
-    assert "--esb-timeout-compose allows more time" in result.summary
-    assert str(PHASE_SECONDS) not in result.summary

@@ -121,6 +121,7 @@ def _(project: DockerProject) -> Iterator[None]:
     "made",
     cause="compose-build exited with status",
     remedy="its last lines",
+    shows=r"the step says no[\s\S]*exit code: 7",
 )
 def _(project: DockerProject) -> None:
     dockerfile = "FROM esb-services:latest\nRUN echo the step says no && exit 7\n"
@@ -149,6 +150,7 @@ def _(project: DockerProject) -> None:
         assert found is not None
         (programs / name).symlink_to(found)
     project.more["PATH"] = str(programs)
+    (project.folder / "home" / ".cache").symlink_to(Path.home() / ".cache")  # where locks of images are
 
 
 @DOCKER.fault(
@@ -170,6 +172,7 @@ def _(project: DockerProject) -> None:
     "broken",
     cause="broken exited with status 3",
     remedy="its last lines say why",
+    shows="the reason is here",
 )
 def _(project: DockerProject) -> None:
     add(project, broken=shell("echo the reason is here >&2; exit 3"))

@@ -28,6 +28,7 @@ class Fault:
         cause: pattern of what happened.
         inject: brings it about in a project; what it returns is entered around the run.
         options: of the run.
+        shows: pattern of what the summary has to show of the guilty one's own lines.
         leaves: whether the fault is that something stays.
         is_outside: whether it keeps the run from taking the environment.
     """
@@ -40,6 +41,7 @@ class Fault:
     cause: str
     inject: Inject
     options: tuple[str, ...] = ()
+    shows: str = ""
     leaves: bool = False
     is_outside: bool = False
 
@@ -84,6 +86,7 @@ def check(fault: Fault, project: Project, environment: str, result: Result) -> N
     assert re.fullmatch(_filled(fault.component, names), told["component"]), result.summary
     assert re.search(_filled(fault.cause, names), told["cause"]), result.summary
     assert re.search(_filled(fault.remedy, names), told["remedy"]), result.summary
+    assert re.search(fault.shows, result.summary.partition("last lines of ")[2]), result.summary
     assert "fault of the plugin" not in result.output
     # Who cannot even take an environment writes no events of it.
     events = [one for one in project.events() if one["kind"] == "phase.finished" and not one["ok"]]

@@ -126,6 +126,7 @@ def _(project: Project) -> Iterator[None]:
     "gateway",
     cause="gateway exited with status 2",
     remedy="correct CIRCUIT_BREAKER_THRESHOLD: env_vars in the matrix, or the env file",
+    shows="variable CIRCUIT_BREAKER_THRESHOLD is 'nonsense'; expected",
 )
 def _(project: Project) -> None:
     project.write(ENV_FILE, "CIRCUIT_BREAKER_THRESHOLD=nonsense\n")
@@ -187,6 +188,7 @@ def _(project: Project) -> None:
     "provisioner",
     cause="provisioner exited with status 1",
     remedy="its last lines",
+    shows="crooked",
 )
 def _(project: Project) -> None:
     table = {
@@ -326,6 +328,7 @@ def _(project: Project) -> None:
     "hello",
     cause=r"test_tiny.py::test_hello\[e2e-local\]: .*assert 503 == 200",
     remedy="mend hello: its last lines say why",
+    shows="No module named 'no_such_module_anywhere'",
 )
 def _(project: Project) -> None:
     project.write("e2e/artifact/tiny/functions/hello/src/app.py", "import no_such_module_anywhere\n")
@@ -339,6 +342,7 @@ def _(project: Project) -> None:
     "hello",
     cause=r"test_tiny.py::test_hello\[e2e-local\]: .*assert 502 == 200",
     remedy="mend hello: its last lines say why",
+    shows="ValueError: the shelf is empty",
 )
 def _(project: Project) -> None:
     source = "def handler(event, context):\n    raise ValueError('the shelf is empty')\n"
