@@ -18,6 +18,8 @@ HIDDEN: Final = "***"
 _SHORTEST_ENCODED = 6
 _SHORTEST_SECRET = 4  # anything shorter would blacken ordinary words
 _SHORTEST_LINE = 8  # of a secret of several lines: a last line may be a bracket only
+_SHORTEST_PART = 5  # of a secret that somebody has shortened
+_LEFT_OUT = re.compile(r"(\.\.\.|…)")
 _LONGEST_WAIT = 1 << 16  # bytes without a newline until a stream is written on all the same
 # Whatever signed a token or made a key: nobody else may have either of them.
 _JWT = r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{16,}"
@@ -38,6 +40,7 @@ class Redactor:
         self._forms: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
         self._bytes: re.Pattern[bytes] | None = None
+        self._long: tuple[str, ...] = ()
         self.longest = 0
 
     def add(self, secrets: Iterable[str]) -> None:
@@ -50,16 +53,27 @@ class Redactor:
             self._pattern = re.compile("|".join(map(re.escape, forms)))
             self._bytes = re.compile(b"|".join(re.escape(form.encode()) for form in forms))
             self.longest = max(len(form.encode()) for form in forms)
+            self._long = (*self._long, *{form for form in found if len(form) > _SHORTEST_PART})
             self._forms = tuple(forms)
 
     def __call__(self, text: str) -> str:
         """Return `text` with every known secret hidden."""
         if "eyJ" in text or "PRIVATE KEY" in text:
             text = _SHAPES.sub(HIDDEN, text)
+        if _LEFT_OUT.search(text) is not None:
+            text = self._without_parts(text)
         # Looking for each form is many times faster than one expression of all of them.
         if self._pattern is None or not any(form in text for form in self._forms):
             return text
         return self._pattern.sub(HIDDEN, text)
+
+    def _without_parts(self, text: str) -> str:
+        """Hide what is left of a secret in a text that somebody has shortened: `corre...taple`."""
+        pieces = _LEFT_OUT.split(text)  # text, mark, text, mark, …
+        for index in range(0, len(pieces) - 1, 2):
+            pieces[index] = _without_end(pieces[index], self._long)
+            pieces[index + 2] = _without_beginning(pieces[index + 2], self._long)
+        return "".join(pieces)
 
     def of(self, value: Any) -> Any:
         """Return plain data with the secrets in its texts hidden."""
@@ -108,6 +122,24 @@ class Stream:
         """Return the rest."""
         rest, self._held = self._held, b""
         return self._redact.hide(rest)
+
+
+def _without_end(text: str, secrets: Iterable[str]) -> str:
+    """Hide the beginning of a secret at the end of a text."""
+    for secret in secrets:
+        start = text.rfind(secret[:_SHORTEST_PART])
+        if start >= 0 and secret.startswith(text[start:]):
+            return text[:start] + HIDDEN
+    return text
+
+
+def _without_beginning(text: str, secrets: Iterable[str]) -> str:
+    """Hide the end of a secret at the beginning of a text."""
+    for secret in secrets:
+        end = text.find(secret[-_SHORTEST_PART:])
+        if end >= 0 and secret.endswith(text[: end + _SHORTEST_PART]):
+            return HIDDEN + text[end + _SHORTEST_PART :]
+    return text
 
 
 def mask_file(descriptor: int, offset: int, data: bytes, redact: Redactor) -> None:

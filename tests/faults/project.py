@@ -251,6 +251,13 @@ class Project:
         path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
         return path
 
+    def change_entry(self, **more: Any) -> None:
+        """Give the matrix' entry more keys."""
+        path = self.root / "e2e/environments/test_matrix.yaml"
+        matrix = yaml.safe_load(path.read_text())
+        matrix["matrix"][0] |= more
+        path.write_text(yaml.safe_dump(matrix))
+
     @property
     def profiles(self) -> str:
         """What its runs select."""

@@ -66,6 +66,14 @@ def test_tokens_and_private_keys_are_hidden_whosever_they_are() -> None:
     assert redact.hide(PEM.encode()) == b"***\n"
 
 
+@pytest.mark.parametrize("mark", ["...", "…"])
+def test_what_is_left_of_a_secret_in_a_shortened_text_is_hidden(redact: Redactor, mark: str) -> None:
+    """Assertions show beginning and end of a long text; words that only look alike stay."""
+    shown = f"assert 'the {SECRET[:12]}{mark}{SECRET[-13:]}' == 'no'"
+    assert redact(shown) == f"assert 'the ***{mark}***' == 'no'"
+    assert redact(f"wait{mark} corr{mark}aple") == f"wait{mark} corr{mark}aple"
+
+
 def test_a_secret_of_several_lines_is_hidden_line_by_line() -> None:
     """Output is taken apart into lines before anybody looks at it."""
     redact = Redactor()

@@ -249,6 +249,7 @@ class Supervisor:
 
     def let_go(self) -> None:
         """Stop watching without ending anything: the processes live on."""
+        self.follow(to_the_end=True)
         for name in list(self._children):
             child = self._children.pop(name)
             os.close(child.descriptor)
