@@ -14,6 +14,7 @@ import docker
 import docker.errors
 import grpc
 from esb_services.agent.v1 import agent_pb2 as pb
+from filelock import FileLock
 
 from artifactctl import base_images
 from artifactctl.commands import Commands
@@ -42,6 +43,17 @@ _REGISTRY_FILE = "/tmp/registry.yml"  # noqa: S108 - in a container
 _REGISTRY_CONFIG = (
     'version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp/registry}}\nhttp: {addr: ":5010"}\n'
 )
+
+
+def build_images(folder: Path) -> None:
+    """Have the engine have the images of services and runtime-node; of several processes one builds them.
+
+    Args:
+        folder: shared by these processes.
+    """
+    with FileLock(folder / "esb-images.lock", timeout=BUILD_SECONDS):
+        services_image_reference()
+        node_image_reference()
 
 
 def node_image_reference() -> str:

@@ -10,6 +10,11 @@ from tests.engine.e2e_docker_project import ENVIRONMENT, HOLD, IMAGE, DockerProj
 
 SMOKE = "e2e/scenarios/smoke"
 MATRIX = "e2e/environments/test_matrix.yaml"
+CONTAINERD = "e2e-containerd"
+WARM = "lambda-warm"
+"""A function of which a worker is there before the first call."""
+
+_CONFIG = f"e2e/artifacts/{CONTAINERD}/template.e2e/config"
 _ROOT = Path(__file__).parents[2]
 _IMAGES = ("esb-lambda-*", "esb-e2e-lambda-*", "esb-python-base")
 
@@ -39,6 +44,23 @@ class Platform(DockerProject):
     def left_over(self) -> list[str]:
         """Return what its runs have left behind, on the engine too."""
         return [line for line in super().left_over() if line != str(self._home / ".cache")]
+
+
+class Containerd(Platform):
+    """The platform with the one entry that has a containerd, and with one function."""
+
+    environment = CONTAINERD
+
+    def _write_files(self) -> None:
+        super()._write_files()
+        functions = yaml.safe_load((self.root / _CONFIG / "functions.yml").read_text())
+        functions["functions"] = {WARM: functions["functions"][WARM]}
+        self.write(f"{_CONFIG}/functions.yml", functions)
+        self.write(f"{_CONFIG}/routing.yml", {"routes": []})
+
+    def write_matrix(self, **more: Any) -> None:
+        """Write the matrix; no image is built from fixtures."""
+        super().write_matrix(image_uri_overrides={}, image_runtime_overrides={}, **more)
 
 
 def function_images() -> list[str]:

@@ -6,43 +6,20 @@ import signal
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from tests.engine.e2e_docker_project import docker, labelled, making_projects
-from tests.engine.platform_project import SMOKE, Platform
+from tests.engine.platform_project import CONTAINERD as ENVIRONMENT
+from tests.engine.platform_project import SMOKE, WARM, Containerd
 from tests.faults.project import eventually
 
 pytestmark = pytest.mark.engine
 
-ENVIRONMENT = "e2e-containerd"
 SERVICES = ("agent", "database", "gateway", "provisioner", "runtime-node", "s3-storage")
 HEALTH = (f"{SMOKE}/test_smoke_health.py", f"{SMOKE}/test_smoke_hold.py")
 TARGETS = [option for path in HEALTH for option in ("--esb-test-target", path)]
 VOLUMES = ("certificates", "config", "images", "node")
-
-
-CONFIG = f"e2e/artifacts/{ENVIRONMENT}/template.e2e/config"
-WARM = "lambda-warm"  # a worker of it is there before the first call
-
-
-class Containerd(Platform):
-    """The platform with the one entry that has a containerd, and with one function."""
-
-    environment = ENVIRONMENT
-
-    def _write_files(self) -> None:
-        super()._write_files()
-        functions = yaml.safe_load((self.root / CONFIG / "functions.yml").read_text())
-        functions["functions"] = {WARM: functions["functions"][WARM]}
-        self.write(f"{CONFIG}/functions.yml", functions)
-        self.write(f"{CONFIG}/routing.yml", {"routes": []})
-
-    def write_matrix(self, **more: Any) -> None:
-        """Write the matrix; no image is built from fixtures."""
-        super().write_matrix(image_uri_overrides={}, image_runtime_overrides={}, **more)
 
 
 @pytest.fixture
@@ -96,20 +73,4 @@ def test_two_at_once_share_only_the_registry_and_a_killed_one_leaves_nothing(pla
         assert " passed" in result.output
     assert not {f"{own}-external" for own in projects} & networks_of_registry()
     assert docker("container", "inspect", "--format", "{{.State.Running}}", "esb-registry") == "true"
-    platform.check_nothing_left()
-
-
-def test_a_host_that_cannot_run_a_containerd_fails_at_once_and_is_told_what_is_missing(
-    platform: Containerd,
-) -> None:
-    """Without its privileges the node ends by itself, and its own words are the cause."""
-    path = f"e2e/environments/{ENVIRONMENT}/docker-compose.yml"
-    compose = yaml.safe_load((platform.root / path).read_text())
-    compose["services"]["runtime-node"]["privileged"] = False
-    platform.write(path, compose)
-    result = platform.run("-n0", *TARGETS)
-    assert result.code == 1, result.output
-    assert f"Failed: {ENVIRONMENT} > compose" in result.output
-    assert "runtime-node exited with status 3: this host cannot run containerd: " in result.summary
-    assert "timed out" not in result.output
     platform.check_nothing_left()

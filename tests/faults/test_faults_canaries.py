@@ -1,12 +1,11 @@
 """A full failing run with canary secrets everywhere: not one of them in any byte that is written."""
 
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 
-from tests.engine.e2e_docker_project import BACK, DockerProject, front_door, making_projects, service
+from tests.engine.e2e_docker_project import BACK, DockerProject, front_door, service
 from tests.faults.canaries import CANARIES, CREDENTIALS, SECRETS, TEXT, VARIABLES, found_below, found_in
 from tests.faults.project import ENVIRONMENT, Project
 
@@ -102,13 +101,6 @@ def test_no_secret_is_in_any_byte_of_a_failing_run(project: Project, distributio
     assert 'name="secret" value="***"' in (project.root / "report.xml").read_text()
     assert "not '***'" in (project.root / "report.json").read_text()
     assert "the secret is ***" in (project.root / "pytest.log").read_text()
-
-
-@pytest.fixture
-def docker_project(tmp_path: Path) -> Iterator[DockerProject]:
-    """A tiny project with one environment of two services."""
-    with making_projects(tmp_path) as make:
-        yield make("tiny")
 
 
 @pytest.mark.engine
