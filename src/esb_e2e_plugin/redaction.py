@@ -40,6 +40,7 @@ class Redactor:
         self._forms: tuple[str, ...] = ()
         self._pattern: re.Pattern[str] | None = None
         self._bytes: re.Pattern[bytes] | None = None
+        self._encoded: tuple[bytes, ...] = ()
         self._long: tuple[str, ...] = ()
         self.longest = 0
 
@@ -51,8 +52,10 @@ class Redactor:
                 return
             forms = sorted(found | set(self._forms), key=lambda form: (-len(form), form))
             self._pattern = re.compile("|".join(map(re.escape, forms)))
-            self._bytes = re.compile(b"|".join(re.escape(form.encode()) for form in forms))
-            self.longest = max(len(form.encode()) for form in forms)
+            encoded = tuple(form.encode() for form in forms)
+            self._bytes = re.compile(b"|".join(map(re.escape, encoded)))
+            self.longest = max(map(len, encoded))
+            self._encoded = encoded
             self._long = (*self._long, *{form for form in found if len(form) > _SHORTEST_PART})
             self._forms = tuple(forms)
 
@@ -75,6 +78,9 @@ class Redactor:
             pieces[index + 2] = _without_beginning(pieces[index + 2], self._long)
         return "".join(pieces)
 
+    def _is_in(self, data: bytes) -> bool:
+        return any(form in data for form in self._encoded)
+
     def of(self, value: Any) -> Any:
         """Return plain data with the secrets in its texts hidden."""
         if isinstance(value, str):
@@ -89,12 +95,12 @@ class Redactor:
         """Return `data` with every known secret hidden."""
         if b"eyJ" in data or b"PRIVATE KEY" in data:
             data = _SHAPES_BYTES.sub(HIDDEN.encode(), data)
-        return data if self._bytes is None else self._bytes.sub(HIDDEN.encode(), data)
+        return self._bytes.sub(HIDDEN.encode(), data) if self._bytes and self._is_in(data) else data
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """Return where secrets stand in `data`."""
         patterns = [_SHAPES_BYTES] if b"eyJ" in data or b"PRIVATE KEY" in data else []
-        if self._bytes is not None:
+        if self._bytes is not None and self._is_in(data):
             patterns.append(self._bytes)
         return [found.span() for pattern in patterns for found in pattern.finditer(data)]
 
