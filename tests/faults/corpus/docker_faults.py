@@ -104,7 +104,7 @@ def _(project: DockerProject) -> None:
 )
 @contextlib.contextmanager
 def _(project: DockerProject) -> Iterator[None]:
-    pool = next(IPv4Network(project.subnet_pool).subnets(new_prefix=23))
+    *_, pool = IPv4Network(project.subnet_pool).subnets(new_prefix=23)
     label = f"com.esb.test={project.name}"
     docker("network", "create", "--label", label, "--subnet", str(pool), f"{project.name}.stranger")
     try:

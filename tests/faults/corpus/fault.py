@@ -29,7 +29,8 @@ class Fault:
         inject: brings it about in a project; what it returns is entered around the run.
         options: of the run.
         shows: pattern of what the summary has to show of the guilty one's own lines.
-        leaves: whether the fault is that something stays.
+        leaves: whether something stays.
+        stays: whether clean-up fails by it, too.
         is_outside: whether it keeps the run from taking the environment.
     """
 
@@ -43,6 +44,7 @@ class Fault:
     options: tuple[str, ...] = ()
     shows: str = ""
     leaves: bool = False
+    stays: bool = False
     is_outside: bool = False
 
 
@@ -75,11 +77,12 @@ def injected(fault: Fault, project: Project) -> Iterator[None]:
 def check(fault: Fault, project: Project, environment: str, result: Result) -> None:
     """Assert that a run fails by a fault, once, and that its first screen says all about it."""
     assert result.code == 1, result.output
-    assert re.findall(r"= Failed: (.*?) =", result.output) == [f"{environment} > {fault.phase}"], (
-        result.output
-    )
+    failed = re.findall(r"= Failed: (.*?) =", result.output)
+    # What reset could not remove, clean-up cannot either, and says so, too.
+    also = [f"{environment} > cleanup"] if fault.stays else []
+    assert failed == [f"{environment} > {fault.phase}", *also], result.output
     screen = result.summary.splitlines()[:FIRST_LINES]
-    told = {name: text for line in screen for name, text in re.findall(r"^(\w+): +(.+)$", line)}
+    told = {name: text for line in reversed(screen) for name, text in re.findall(r"^(\w+): +(.+)$", line)}
     names = {"project": re.escape(str(project.root)), "name": getattr(project, "name", "")}
     told = {"class": "", "component": "", "cause": "", "remedy": "", **told}
     assert told["class"] == fault.kind.value, result.summary
@@ -91,7 +94,7 @@ def check(fault: Fault, project: Project, environment: str, result: Result) -> N
     # Who cannot even take an environment writes no events of it.
     events = [one for one in project.events() if one["kind"] == "phase.finished" and not one["ok"]]
     expected = [] if fault.is_outside else [(told["class"], told["component"])]
-    assert [(one["class"], one["component"]) for one in events] == expected
+    assert [(one["class"], one["component"]) for one in events[: 1 if fault.stays else None]] == expected
 
 
 def _filled(pattern: str, names: dict[str, str]) -> str:

@@ -61,6 +61,7 @@ def strike(at: str, *victims: str, signal: str = "SIGKILL") -> str:
     cause=r"an earlier run left .*is not a list",
     remedy="remove it by hand",
     leaves=True,
+    stays=True,
 )
 def _(project: Project) -> None:
     project.write(".esb/staging/config/.artifactctl.json", "not a list")
