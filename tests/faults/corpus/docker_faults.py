@@ -285,9 +285,9 @@ def _(project: DockerProject) -> None:
     "compose",
     Kind.HEALTH,
     "slow",
-    cause="timed out after 3 s waiting for .*slow.* to become healthy",
+    cause="timed out after 8 s waiting for .*slow.* to become healthy",
     remedy="--esb-timeout-compose allows more",
-    options=("--esb-timeout-compose=3",),
+    options=("--esb-timeout-compose=8",),
 )
 def _(project: DockerProject) -> None:
     add(project, slow=checked_by("exit 1", start_period="600s"))
@@ -300,7 +300,7 @@ def _(project: DockerProject) -> None:
     "front",
     cause="TLS: CERTIFICATE_VERIFY_FAILED",
     remedy="let it serve gateway.crt and gateway.key",
-    options=("--esb-timeout-compose=4",),
+    options=("--esb-timeout-compose=8",),
 )
 def _(project: DockerProject) -> None:
     folder = project.folder / "stranger"

@@ -162,9 +162,9 @@ def _(project: Project) -> None:
     "compose",
     Kind.HEALTH,
     "gateway",
-    cause="timed out after 3 s waiting for .*gateway to become healthy",
+    cause="timed out after 8 s waiting for .*gateway to become healthy",
     remedy="--esb-timeout-compose allows more",
-    options=("--esb-timeout-compose=3",),
+    options=("--esb-timeout-compose=8",),
 )
 def _(project: Project) -> None:
     project.write("conftest.py", strike("gateway", "gateway", signal="SIGSTOP"))
@@ -230,9 +230,9 @@ def _(project: Project) -> None:
     "deploy",
     Kind.DEPLOY_STEP,
     "pytest_esb_deploy",
-    cause=r"does not return: timed out after 4 s .*; it is at {project}/conftest.py:2",
+    cause=r"does not return: timed out after 8 s .*; it is at {project}/conftest.py:2",
     remedy="--esb-timeout-deploy",
-    options=("--esb-timeout-deploy=4",),
+    options=("--esb-timeout-deploy=8",),
 )
 def _(project: Project) -> None:
     project.write("conftest.py", f"def pytest_esb_deploy(environment, log):\n    {HOURS}\n")
