@@ -17,9 +17,6 @@ pytestmark = pytest.mark.engine
 
 TARGET = "e2e/scenarios/smoke/test_smoke_reuse.py"
 SERVICES = Path(__file__).parents[2] / "services"
-INSTANCE = f"{ENVIRONMENT}-reuse"
-PLAIN = ("-n0", "--esb-suffix", "reuse", "--esb-test-target", TARGET)
-ECHO = f"esb-lambda-echo:e2e-{INSTANCE}-latest"
 ROOT = f"e2e/artifacts/{ENVIRONMENT}/template.e2e"
 TEST = """
 def test_echo(esb_gateway):
@@ -31,7 +28,7 @@ def test_echo(esb_gateway):
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    """A copy of the project's environments and scenarios, with images that no other run gives other names."""
+    """A copy of the project's environments and scenarios, with names of images that no other run has."""
     with making_projects(tmp_path) as make:
         project = make("platform", kind=Platform)
         assert isinstance(project, Platform)
@@ -39,9 +36,22 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(SERVICES / name, project.root / "services" / name, ignore=ignored)
         project.write_matrix(env_vars={})
-        project.state = project.state.with_name(INSTANCE)
-        project.log = project.log.with_name(f".parallel-{INSTANCE}.log")
+        project.state = project.state.with_name(instance(project))
+        project.log = project.log.with_name(f".parallel-{instance(project)}.log")
         yield project
+        project.end()
+        named = ("--filter", f"reference=*:e2e-{instance(project)}-latest")
+        docker("image", "rm", *docker("image", "ls", *named, "--format", "{{.Repository}}:{{.Tag}}").split())
+
+
+def instance(platform: Platform) -> str:
+    """Return the name of its environment, which is a part of the names of images."""
+    return f"{ENVIRONMENT}-{platform.name}"
+
+
+def run(platform: Platform, *options: str) -> Result:
+    """Run the one test."""
+    return platform.run("-n0", "--esb-suffix", platform.name, "--esb-test-target", TARGET, *options)
 
 
 def services(platform: Platform) -> dict[str, str]:
@@ -57,9 +67,9 @@ def containers(platform: Platform) -> set[str]:
 
 def check(platform: Platform, decision: str, phases: list[str]) -> Result:
     """Run with `--esb-reuse`, and assert that it is green and has done no more than it had to."""
-    result = platform.run(*PLAIN, "--esb-reuse")
+    result = run(platform, "--esb-reuse")
     assert result.code == 0, result.output + result.log
-    assert f"[{INSTANCE}] {decision}" in result.output
+    assert f"[{instance(platform)}] {decision}" in result.output
     events = platform.events()
     assert [event["phase"] for event in events if event["kind"] == "phase.started"] == phases
     return result
@@ -73,7 +83,7 @@ def built(result: Result) -> list[str]:
 def test_only_what_changed_is_redone(platform: Platform) -> None:
     """Nothing, one function, the compose file, an image under an old name: each from its first phase on."""
     platform.write(TARGET, TEST.format(said="Echo"))
-    up = platform.run(*PLAIN, "--esb-build-only")
+    up = run(platform, "--esb-build-only")
     assert up.code == 0, up.output + up.log
     first = containers(platform)
     check(platform, "reused: nothing changed", ["test"])
@@ -88,10 +98,11 @@ def test_only_what_changed_is_redone(platform: Platform) -> None:
     assert built(nothing) == []
     assert containers(platform) == first
 
-    own = docker("image", "inspect", "--format", "{{.Id}}", ECHO)
-    docker("image", "tag", ECHO.replace("echo", "s3"), ECHO)
-    check(platform, f"redeploy: image {ECHO} changed", ["deploy", "test"])
-    assert docker("image", "inspect", "--format", "{{.Id}}", ECHO) == own
+    echo = f"esb-lambda-echo:e2e-{instance(platform)}-latest"
+    own = docker("image", "inspect", "--format", "{{.Id}}", echo)
+    docker("image", "tag", echo.replace("echo", "s3"), echo)
+    check(platform, f"redeploy: image {echo} changed", ["deploy", "test"])
+    assert docker("image", "inspect", "--format", "{{.Id}}", echo) == own
     assert containers(platform) == first
 
     path = f"e2e/environments/{ENVIRONMENT}/docker-compose.yml"
@@ -105,7 +116,8 @@ def test_only_what_changed_is_redone(platform: Platform) -> None:
     check(platform, "reused: nothing changed", ["test"])  # `once` has done its work
     docker("rm", "-fv", services(platform)["agent"])
     check(platform, "anew: agent is not running", whole)
-    removed = platform.run(*PLAIN)
+    removed = run(platform)
     assert removed.code == 0, removed.output
     platform.check_nothing_left()
-    docker("image", "rm", "--force", own)
+    changed = docker("image", "inspect", "--format", "{{range .RepoTags}}{{.}} {{end}}", own).split()
+    docker("image", "rm", *(name for name in changed if name != echo))
