@@ -70,14 +70,18 @@ def test_a_line_of_a_function_that_tells_whole_seconds_stands_within_its_invocat
     }
     assert shown(
         structured(3.1, trace_id=TRACE, message="asked"),
-        structured(3.4, "agent", trace_id=TRACE, request_id="r", message="invoked", duration_ms=200.0),
+        structured(
+            3.4, "agent", trace_id=TRACE, request_id="r", message="invoked", status=200, duration_ms=200.0
+        ),
         structured(3, "w", 3.6, **function, trace_id=TRACE, request_id="r", message="raised", level="ERROR"),
         structured(3.5, trace_id=TRACE, message="answered"),
+        structured(3.7, "agent", trace_id=TRACE, request_id="r", message="worker started", duration_ms=600.0),
     ) == [
         "12:00:03.100 gateway INFO asked",
         "12:00:03.399 lambda-x/1a2b3c4d ERROR raised",
         "12:00:03.400 agent INFO invoked",
         "12:00:03.500 gateway INFO answered",
+        "12:00:03.700 agent INFO worker started",
     ]
 
 
@@ -147,8 +151,12 @@ def test_an_asynchronous_invocation_is_unfinished_until_its_agent_tells_its_end(
         function="f",
         message="POST",
     )
-    started = structured(1.6, "agent", trace_id=TRACE, message="worker started", function="f")
-    ended = structured(1.7, "agent", trace_id=TRACE, request_id="r", message="invoked", duration_ms=1.0)
+    started = structured(
+        1.6, "agent", trace_id=TRACE, request_id="r", message="worker started", function="f", duration_ms=9.0
+    )
+    ended = structured(
+        1.7, "agent", trace_id=TRACE, request_id="r", message="invoked", status=200, duration_ms=1.0
+    )
 
     def left(*lines: str) -> list[str]:
         return unfinished(parse("".join(lines), BEGAN.timestamp()), is_own, [])

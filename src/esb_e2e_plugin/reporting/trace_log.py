@@ -85,7 +85,7 @@ def in_order_of_time(lines: Sequence[LogLine]) -> list[LogLine]:
     windows = {}
     for line in lines:
         record = line.record
-        if record.get("service") == "agent" and "request_id" in record and "duration_ms" in record:
+        if _invoked(record) and "duration_ms" in record:
             windows[record["request_id"]] = (line.time - float(record["duration_ms"]) / 1000, line.time)
     timed: list[LogLine] = []
     after: dict[str, float] = {}
@@ -120,7 +120,7 @@ def unfinished(
     ended = {
         record.get("request_id")
         for record in records
-        if record.get("service") == "agent" or (record.get("service") == "gateway" and _failed(record))
+        if _invoked(record) or (record.get("service") in ("agent", "gateway") and _failed(record))
     }
     waiting = [
         f"the gateway's line about {request.method} {request.target}"
@@ -211,6 +211,11 @@ def _is_wanted(line: LogLine, trace: Callable[[str | None], bool], *, own: bool)
         return True
     # A test that asks by means of its own has no trace that is known here.
     return not own and line.severe
+
+
+def _invoked(record: Mapping[str, Any]) -> bool:
+    """Tell whether the agent says that a function has answered a request, not that a worker has started."""
+    return record.get("service") == "agent" and "request_id" in record and "status" in record
 
 
 def _failed(record: Mapping[str, Any]) -> bool:
