@@ -27,7 +27,7 @@ READY := $(VENV)/.ready-$(FOLDER)
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready-$(FOLDER)
 
-.PHONY: help setup e2e test test-browser test-versions test-chaos lint lint-code lint-format lint-types lint-stubs lint-artifacts bench browser engine jars artifacts requirements proto clean
+.PHONY: help setup e2e test test-browser test-versions test-chaos lint lint-code lint-format lint-types lint-stubs lint-artifacts lint-reference reference bench browser engine jars artifacts requirements proto clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,7 +60,7 @@ test-versions: $(READY) ## Run the plugin's tests with every pytest, with and wi
 test-chaos: $(READY) ## Kill workers, controllers and groups at random moments (SEED=0 RUNS=100 ARGS=...)
 	CHAOS_SEED=$(SEED) CHAOS_RUNS=$(RUNS) $(RUN) -m pytest -n auto --dist worksteal tests/chaos $(ARGS)
 
-lint: lint-code lint-format lint-types lint-stubs lint-artifacts ## Check code, format, types, generated stubs and artifacts
+lint: lint-code lint-format lint-types lint-stubs lint-artifacts lint-reference ## Check code, format, types, and what is generated
 
 lint-code: $(READY)
 	$(RUN) -m ruff check .
@@ -76,6 +76,12 @@ lint-stubs: $(READY)
 
 lint-artifacts: $(READY)
 	$(RUN) scripts/artifacts.py --check
+
+lint-reference: $(READY)
+	$(RUN) scripts/reference.py --check
+
+reference: $(READY) ## Write the tables of docs/reference.md from the code
+	$(RUN) scripts/reference.py
 
 bench: $(READY) $(BENCH_READY) ## Measure how fast things are, against the targets (ARGS="docker echo" for some only)
 	$(RUN) -m benchmarks $(ARGS)

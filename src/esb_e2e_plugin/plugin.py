@@ -42,11 +42,12 @@ __all__ = [
 
 _DESELECTED = "esb_deselected"
 
-_MARKERS = (
+MARKERS = (
     "esb_env(name, ...): run the test only in these environments of the matrix",
     "esb_mode(mode, ...): run the test only in environments of these modes: process, docker, containerd",
     "esb_exclusive: the test disturbs others, such as by ending a service: it takes its environment alone",
 )
+"""Name, arguments and meaning of each marker, as pytest shows them."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,7 +77,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: Sequence[st
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Plan the run, where a profile, a node id, or a controller selects environments."""
-    for marker in _MARKERS:
+    for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     if config.option.help or config.option.version:
         return

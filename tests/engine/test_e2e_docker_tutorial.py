@@ -13,8 +13,8 @@ import pytest
 
 from tests.engine.e2e_docker_project import IMAGE, KINDS, labelled, remove_labelled
 from tests.faults.project import RUN_SECONDS, own_ports
+from tests.pages import DOCS, check_shown, sessions
 
-DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "tutorial.md"
 EXAMPLE = DOCS / "examples" / "tutorial"
 
@@ -60,19 +60,6 @@ def tutorial(tmp_path: Path) -> Iterator[Tutorial]:
         remove_labelled(made.label)
 
 
-def sessions() -> list[list[str]]:
-    """Return the lines of each console on the page."""
-    return [block.splitlines() for block in re.findall(r"```console\n(.*?)```", PAGE.read_text(), re.DOTALL)]
-
-
-def check_shown(lines: list[str], output: str) -> None:
-    """Assert that lines of the page are in an output in their order, whatever the times."""
-    found, place = re.sub(r"\d+\.\d s", "_ s", output), 0
-    for line in lines:
-        place = found.find(re.sub(r"\d+\.\d s", "_ s", line), place)
-        assert place >= 0, f"no {line!r} in its place in:\n{output}"
-
-
 def test_the_page_shows_the_files_of_the_example() -> None:
     """Whoever copies from the page gets the project that is tested here."""
     page = PAGE.read_text()
@@ -87,8 +74,8 @@ def test_the_page_shows_the_files_of_the_example() -> None:
 
 def test_the_tutorial_is_green_and_leaves_nothing(tutorial: Tutorial) -> None:
     """The command of the page prints what the page shows; the hook seeded what the tests read."""
-    (command, *lines), _ = sessions()
-    done = tutorial.run(command.removeprefix("$ "))
+    command, lines = sessions(PAGE)[0]
+    done = tutorial.run(command)
     assert done.returncode == 0, done.stdout
     check_shown(lines, done.stdout)
     assert "warning" not in done.stdout
@@ -98,11 +85,28 @@ def test_the_tutorial_is_green_and_leaves_nothing(tutorial: Tutorial) -> None:
 
 def test_the_mistake_of_the_tutorial_is_told_as_shown(tutorial: Tutorial) -> None:
     """A service with a wrong command line fails the run at once, and is quoted."""
-    (command, *_), lines = sessions()
+    command, lines = sessions(PAGE)[1]
     text = tutorial.compose.read_text()
     tutorial.compose.write_text(text.replace("http.server 8000", "http.server 8000 --mistake"))
-    done = tutorial.run(command.removeprefix("$ "))
+    done = tutorial.run(command)
     assert done.returncode == 1, done.stdout
     check_shown(lines, done.stdout)
     assert "unrecognized arguments: --mistake" in done.stdout
     assert [labelled(tutorial.label, kind) for kind in KINDS] == [[], [], []]
+
+
+def test_a_red_test_of_the_tutorial_shows_what_the_services_logged(tutorial: Tutorial) -> None:
+    """A stack that knows nothing of traces, and a test with a client of its own."""
+    command, lines = sessions(PAGE)[2]
+    (tutorial.root / "seeds/stock/stock.json").write_text('{"apple": 3}')
+    done = tutorial.run(command)
+    assert done.returncode == 1, done.stdout
+    check_shown(lines, re.sub(r"\d\d:\d\d:\d\d\.\d{3} ", "", done.stdout))
+
+
+def test_the_environment_of_the_tutorial_is_reused_as_shown(tutorial: Tutorial) -> None:
+    """The first run leaves it, the second one redoes nothing."""
+    for command, lines in sessions(PAGE)[3:]:
+        done = tutorial.run(command)
+        assert done.returncode == 0, done.stdout
+        check_shown(lines, done.stdout)

@@ -279,7 +279,7 @@ class DockerDriver:
         """Return the last lines that a service's container wrote."""
         return self._watch.last_lines(service, count)
 
-    def inspect(self) -> list[ServiceState]:
+    def inspect(self, environment: Environment) -> list[ServiceState]:  # noqa: ARG002  its engine knows
         """Follow the logs to what the engine has, and look at every container and task."""
         self._watch.catch_up(_CATCH_UP_SECONDS)
         self._supervisor.follow()

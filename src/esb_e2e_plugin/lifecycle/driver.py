@@ -89,7 +89,7 @@ class Driver(Protocol):
     def services(self) -> Mapping[str, Any]:
         """Return the running services as plain data, for `attach` in a later run."""
 
-    def inspect(self) -> list[ServiceState]:
+    def inspect(self, environment: Environment, /) -> list[ServiceState]:
         """Copy everything that was written until now into the log; return how services and workers are."""
 
     def observed(self) -> Observed:

@@ -53,7 +53,6 @@ class ProcessDriver:
         """
         self._supervisor = supervisor
         self._gone: list[Exit] = []
-        self._checks: Mapping[str, HealthCheck] = {}
         self._mark = mark
         self._journal = journal
         self._scenario = scenario
@@ -73,7 +72,6 @@ class ProcessDriver:
     def up(self, context: RunContext, deadline: Deadline) -> None:
         """Start all services at once and wait until each of them answers."""
         services = stack.services(context)
-        self._checks = {service.name: service.health for service in services}
         stack.function_logs(context).mkdir(parents=True, exist_ok=True)
         record(context.paths.run, {"ESB_IMAGE_TAG": context.image_tag})
         for service in services:
@@ -193,10 +191,11 @@ class ProcessDriver:
         """Return which process is which service."""
         return {name: vars(identity) for name, identity in self._supervisor.identities().items()}
 
-    def inspect(self) -> list[ServiceState]:
+    def inspect(self, environment: Environment) -> list[ServiceState]:
         """Follow the logs to their ends, and look at every process."""
         self._gone += self._supervisor.poll(0)
-        services = process_states.services(self._supervisor.identities(), self._gone, self._checks)
+        checks = stack.health_checks(environment)
+        services = process_states.services(self._supervisor.identities(), self._gone, checks)
         return services + process_states.workers(self._mark)
 
     def diagnose(self) -> None:

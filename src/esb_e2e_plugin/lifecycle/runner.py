@@ -139,7 +139,7 @@ class EnvironmentRunner:
     def inspect(self) -> Sequence[ServiceState]:
         """Copy everything that was written until now into the log, and return how all services are."""
         try:
-            return self._driver.inspect()
+            return self._driver.inspect(self._environment)
         except Exception as error:  # noqa: BLE001  a look at what went wrong must not be what goes wrong
             self._journal.line("esb", f"the services cannot be looked at: {error}")
             return ()

@@ -72,21 +72,20 @@ def gateway_health(environment: RunContext | Environment) -> HealthCheck:
     return HealthCheck(f"{environment.urls.gateway}/health", environment.paths.ca_certificate)
 
 
-def health_checks(environment: Environment) -> dict[str, HealthCheck]:
-    """Return how to ask each service of an environment whether it serves."""
+def health_checks(environment: RunContext | Environment) -> Mapping[str, HealthCheck]:
+    """Return how to ask each service, by its name."""
     urls = environment.urls
     return {
-        "gateway": gateway_health(environment),
-        "agent": HealthCheck(f"{urls.agent_metrics}/health"),
         "database": HealthCheck(f"{urls.database}/health"),
         "s3-storage": HealthCheck(f"{urls.s3}/health"),
+        "agent": HealthCheck(f"{urls.agent_metrics}/health"),
+        "gateway": gateway_health(environment),
     }
 
 
 def _store(context: RunContext, name: str, port: int) -> Service:
     command = _command(context, name, "stores", {"STORE_NAME": name, "STORE_PORT": str(port)})
-    url = context.urls.database if name == "database" else context.urls.s3
-    return Service(command, HealthCheck(f"{url}/health"), (port,))
+    return Service(command, health_checks(context)[name], (port,))
 
 
 def _agent(context: RunContext) -> Service:
@@ -103,7 +102,7 @@ def _agent(context: RunContext) -> Service:
     }
     return Service(
         _command(context, "agent", "agent", variables),
-        HealthCheck(f"{context.urls.agent_metrics}/health"),
+        health_checks(context)["agent"],
         (ports.agent_grpc, ports.agent_metrics),
     )
 
