@@ -13,6 +13,7 @@ CANARY_FILE = "canaries.json"
 REPORTS = (
     "--junitxml=report.xml",
     "--esb-report=report.json",
+    "--esb-report=report.html",
     "--log-file=pytest.log",
     "-rA",
     "--showlocals",

@@ -182,7 +182,7 @@ def test_an_environment_whose_test_failed_is_kept_where_failed_ones_are(project:
         assert (
             f"[{ENVIRONMENT}] enter it: pytest --esb-profile {ENVIRONMENT} --esb-test-only" in result.output
         )
-        assert f"[{ENVIRONMENT}] remove it: pytest --esb-profile {ENVIRONMENT} " in result.output
+        assert f"[{ENVIRONMENT}] remove it: esb down --env {ENVIRONMENT}\n" in result.output
     check_kept(project)
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from esb_e2e_plugin.failure import Failure, Kind
-from esb_e2e_plugin.invocation import invocation, node_id
+from esb_e2e_plugin.invocation import invocation, node_id, removal
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.reporting.blocks import Place, block
 from esb_e2e_plugin.reporting.board import OUTCOMES, Standing
@@ -32,6 +32,7 @@ FAILURE = Failure(
 )
 PLACE = Place(
     command="pytest --esb-profile e2e-docker",
+    removal="esb down --env e2e-docker",
     test="",
     running=False,
     attached=False,
@@ -94,7 +95,7 @@ def commands(failure: Failure, place: Place, *, cleaned_up: bool = True) -> dict
             {
                 "reproduce": [f"{PLACE.command} {TESTED.test}"],
                 "enter": [f"{PLACE.command} --esb-test-only"],
-                "clean up": [f"{PLACE.command}  (starts it anew, and removes it at its end)"],
+                "clean up": [PLACE.removal],
             },
             id="a failed test, left running",
         ),
@@ -104,7 +105,7 @@ def commands(failure: Failure, place: Place, *, cleaned_up: bool = True) -> dict
             {
                 "reproduce": [f"{PLACE.command} --esb-test-only {TESTED.test}"],
                 "enter": [f"{PLACE.command} --esb-test-only"],
-                "clean up": [f"{PLACE.command}  (starts it anew, and removes it at its end)"],
+                "clean up": [PLACE.removal],
             },
             id="a failed test in what was found running",
         ),
@@ -114,7 +115,7 @@ def commands(failure: Failure, place: Place, *, cleaned_up: bool = True) -> dict
             {
                 "reproduce": [PLACE.command],
                 "enter": ["docker ps --all"],
-                "clean up": [f"{PLACE.command}  (starts it anew, and removes it at its end)"],
+                "clean up": [PLACE.removal],
             },
             id="left as it failed to come up",
         ),
@@ -162,6 +163,15 @@ def test_a_command_repeats_what_says_which_environment_it_is() -> None:
     assert (
         invocation(scenario("E2E-docker", "e2e-docker"), settings(), HERE)
         == "pytest --esb-profile E2E-docker"
+    )
+
+
+def test_the_command_that_removes_names_the_instance_and_where_it_is_from() -> None:
+    """The profile only where the name is not its own; the root as the variable that `esb` reads."""
+    assert removal(scenario("e2e-docker", "e2e-docker"), settings(), HERE) == "esb down --env e2e-docker"
+    given = settings(matrix=HERE / "m.yaml", root=Path("/other one"))
+    assert removal(scenario("E2E-docker", "mine"), given, HERE) == (
+        "ESB_ROOT='/other one' esb down --env mine --profile E2E-docker --matrix m.yaml"
     )
 
 

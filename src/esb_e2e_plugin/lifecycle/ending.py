@@ -123,4 +123,4 @@ def _say_how_to_go_on(holding: Holding) -> None:
         say(f"enter it: {command} --esb-test-only")
     else:
         say(f"left as it failed in {holding.phase}: what it wrote is in {holding.paths.logs}")
-    say(f"remove it: {command} (the next run starts anew and removes it at its end)")
+    say(f"remove it: {holding.removal}")

@@ -12,7 +12,7 @@ from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import CancelledError, Failure
 from esb_e2e_plugin.fingerprint import Fingerprint
-from esb_e2e_plugin.invocation import invocation
+from esb_e2e_plugin.invocation import invocation, removal
 from esb_e2e_plugin.lifecycle.backend import Backend, backend_of, mark_of, project_of
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.deploy import applied_digest
@@ -160,6 +160,11 @@ class Holding:
     def command(self) -> str:
         """The command that runs the environment's scenarios."""
         return invocation(self.scenario, self.run.settings, Path.cwd())
+
+    @property
+    def removal(self) -> str:
+        """The command that removes the environment."""
+        return removal(self.scenario, self.run.settings, Path.cwd())
 
     def in_phase(self, phase: str, seconds: float, work: Callable[[Deadline], _T]) -> _T:
         """Do the work of a phase, and record that it went well; `finish_phase` records that it did not."""

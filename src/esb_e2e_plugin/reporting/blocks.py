@@ -16,6 +16,7 @@ class Place:
 
     Attributes:
         command: what runs its scenarios.
+        removal: what removes it.
         test: the failed test as an argument of it, or empty.
         running: whether it was left running.
         attached: whether it was found running.
@@ -24,6 +25,7 @@ class Place:
     """
 
     command: str
+    removal: str
     test: str
     running: bool
     attached: bool
@@ -87,5 +89,5 @@ def _enter(phase: str, place: Place) -> list[str]:
 
 def _clean_up(phase: str, place: Place, *, cleaned_up: bool) -> str:
     if place.running:
-        return f"{place.command}  (starts it anew, and removes it at its end)"
+        return place.removal
     return "done, nothing is left" if cleaned_up and phase != "reset" and not place.attached else ""

@@ -11,7 +11,7 @@ import pytest
 
 from esb_e2e_plugin.context import environment_paths
 from esb_e2e_plugin.failure import Failure
-from esb_e2e_plugin.invocation import invocation, node_id
+from esb_e2e_plugin.invocation import invocation, node_id, removal
 from esb_e2e_plugin.lifecycle.backend import project_of
 from esb_e2e_plugin.lifecycle.engine import PROJECT_LABEL
 from esb_e2e_plugin.owner import Outcome
@@ -117,6 +117,7 @@ class Closing:
             look = f"docker{context} ps --all --filter {label}"
         return Place(
             command=invocation(scenario, self._settings, self._folder, map(os.fspath, self._more)),
+            removal=removal(scenario, self._settings, self._folder),
             test=node_id(failure.test, self._rootpath, self._folder) if failure.test else "",
             running=outcome.left_running,
             attached=self._settings.test_only,
