@@ -16,8 +16,7 @@ from esb_e2e_plugin.matrix import Matrix, check_files, load_matrix
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.pytest_options import Configured, needs_profile
 from esb_e2e_plugin.reporting.header import Header
-from esb_e2e_plugin.reporting.report import plugin as report
-from esb_e2e_plugin.reporting.report.files import check_writable
+from esb_e2e_plugin.reporting.report.wanted import check_writable, is_wanted
 from esb_e2e_plugin.reporting.screen import Screen
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
 from esb_e2e_plugin.session import OwnerSession
@@ -176,8 +175,10 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
     screen = config.stash.setdefault(TERMINAL, Screen(None))
     session = OwnerSession(config, settings, plan, screen, models)
     config.pluginmanager.register(session, _OWNER)
-    if report.is_wanted(config, settings):
-        config.pluginmanager.register(report.ReportSession(config, settings, plan, session), "esb_e2e_report")
+    if is_wanted(config, settings):
+        from esb_e2e_plugin.reporting.report.plugin import ReportSession
+
+        config.pluginmanager.register(ReportSession(config, settings, plan, session), "esb_e2e_report")
 
 
 def _join(config: pytest.Config) -> None:

@@ -6,7 +6,6 @@ from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.environment import Environment, Ports
 from esb_e2e_plugin.failure import PortTakenError, StepError
-from esb_e2e_plugin.lifecycle.certificates import write_certificates
 from esb_e2e_plugin.lifecycle.deadline import Deadline
 from esb_e2e_plugin.lifecycle.holding import Holding
 from esb_e2e_plugin.ports import PortBlock
@@ -29,6 +28,9 @@ def compose(holding: Holding, deadline: Deadline) -> RunContext:
         holding.state.write_credentials(vars(context.credentials))
         elsewhere = () if holding.engine_host is None else (holding.engine_host,)
         hosts = ("localhost", "127.0.0.1", "::1", context.ports.bind_address, *elsewhere)
+        # Loading cryptography costs more than a run that reuses its environment has to spare.
+        from esb_e2e_plugin.lifecycle.certificates import write_certificates
+
         write_certificates(holding.paths.certificates, context.project, hosts)
         holding.journal.redact.add(secret_values.of_folder(holding.paths.certificates))
         try:

@@ -1,9 +1,7 @@
-"""Where reports lie: which files may be written, and how they are written and read."""
+"""Reports as files: how they are written and read."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from esb_e2e_plugin.errors import UserError
@@ -12,28 +10,6 @@ from esb_e2e_plugin.reporting.report.records import Report
 from esb_e2e_plugin.store import write_atomically
 
 _READABLE = 0o644  # secrets are hidden, and CI uploads it as somebody else
-
-
-def check_writable(paths: Iterable[Path], label: str) -> None:
-    """Make sure that reports can be written, without writing anything.
-
-    Args:
-        paths: the files, absolute.
-        label: what named them, for the message.
-
-    Raises:
-        UserError: a folder cannot be written to, or a file is a folder.
-    """
-    for path in paths:
-        if path.is_dir():
-            raise UserError(f"{label}: {path} is a folder", "name a file")
-        folder = next(parent for parent in path.parents if os.path.exists(parent))  # noqa: PTH110  raises nothing
-        if not folder.is_dir():
-            raise UserError(f"{label}: {path}: {folder} is no folder", "name another folder")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise UserError(
-                f"{label}: {path}: the folder {folder} cannot be written to", "name another folder"
-            )
 
 
 def write(report: Report, path: Path) -> None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from esb_e2e_plugin.errors import UserError
-from esb_e2e_plugin.reporting.report.files import check_writable, read, write
+from esb_e2e_plugin.reporting.report.files import read, write
 from esb_e2e_plugin.reporting.report.limits import Budget
 from esb_e2e_plugin.reporting.report.records import Report, RunRecord
+from esb_e2e_plugin.reporting.report.wanted import check_writable
 from esb_e2e_plugin.settings import REPORT_SUFFIXES
 
 

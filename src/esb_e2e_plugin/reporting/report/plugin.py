@@ -20,6 +20,7 @@ from esb_e2e_plugin.reporting.report import files, github, junit
 from esb_e2e_plugin.reporting.report.building import environment_record
 from esb_e2e_plugin.reporting.report.outcomes import Outcomes
 from esb_e2e_plugin.reporting.report.records import Report, RunRecord
+from esb_e2e_plugin.reporting.report.wanted import in_github_actions
 from esb_e2e_plugin.settings import Settings
 from esb_e2e_plugin.store import write_atomically
 
@@ -37,11 +38,6 @@ class Source(Protocol):
 
     def profile_of(self, nodeid: str) -> str | None:
         """Return the profile of a test; None where it needs no environment."""
-
-
-def is_wanted(config: pytest.Config, settings: Settings) -> bool:
-    """Tell whether anybody asks for what `ReportSession` makes."""
-    return bool(settings.reports or config.getoption("xmlpath", None) or _in_github_actions())
 
 
 class ReportSession:
@@ -82,7 +78,7 @@ class ReportSession:
         self._run = self._record(int(session.exitstatus))
         self._write(self._run)
         self._extend_junit(self._run)
-        if _in_github_actions() and not self._config.pluginmanager.hasplugin("terminalreporter"):
+        if in_github_actions() and not self._config.pluginmanager.hasplugin("terminalreporter"):
             sys.stdout.write("".join(f"\n{line}" for line in self._annotations()) + "\n")
         return result
 
@@ -91,7 +87,7 @@ class ReportSession:
         """Say where the reports are; annotate, in GitHub Actions."""
         for line, bad in self._said:
             terminalreporter.write_line(line, red=bad)
-        if _in_github_actions():
+        if in_github_actions():
             terminalreporter.ensure_newline()
             for line in self._annotations():
                 terminalreporter.write_line(line)
@@ -146,10 +142,6 @@ class ReportSession:
         places = {s.name: (s.entry.source, s.entry.line()) for s in self._plan.scenarios}
         workspace = Path(os.environ.get("GITHUB_WORKSPACE") or self._config.rootpath)
         return list(github.workflow_commands(self._run, places, self._config.rootpath, workspace))
-
-
-def _in_github_actions() -> bool:
-    return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def _mode_of(path: Path) -> int:
