@@ -16,7 +16,7 @@ KILLS = 2
 LONGEST_SECONDS = 4.0
 
 
-@pytest.mark.parametrize("seed", seeds(3, 20), ids="seed-{}".format)
+@pytest.mark.parametrize("seed", seeds(1, 20), ids="seed-{}".format)
 def test_a_run_after_kills_one_after_the_other_is_green(
     making: Callable[[type[Project]], Project], seed: int
 ) -> None:

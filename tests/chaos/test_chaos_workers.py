@@ -13,7 +13,7 @@ from tests.faults.project import Result, Run
 
 LOG = logging.getLogger(__name__)
 ALL = tuple((workers, environments) for workers in (0, 1, 2, 4, 8) for environments in range(1, 9))
-SAMPLE = ((0, 2), (1, 3), (2, 4), (4, 8), (8, 1))
+SAMPLE = ((0, 2), (2, 4), (4, 8))
 DISTRIBUTIONS = ("load", "worksteal", "loadscope", "loadfile", "loadgroup")
 
 
@@ -91,7 +91,7 @@ def test_each_environment_is_brought_up_once(suite: Suite, workers: int, environ
     assert f"{len(suite.ids)} passed" in result.output
 
 
-@pytest.mark.parametrize("seed", seeds(4, 100), ids="seed-{}".format)
+@pytest.mark.parametrize("seed", seeds(2, 100), ids="seed-{}".format)
 def test_killed_workers_cost_no_more_than_their_tests(suite: Suite, seed: int) -> None:
     """Each test runs at most once and is told of exactly once; nothing hangs, nothing is left."""
     chance = random.Random(seed)

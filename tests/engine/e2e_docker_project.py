@@ -81,13 +81,18 @@ def labelled(label: str, kind: str, engine: Mapping[str, str] | None = None) -> 
 
 
 def remove_labelled(label: str, engine: Mapping[str, str] | None = None) -> None:
-    """Kill and remove whatever carries a label."""
+    """Kill and remove whatever carries a label; who else is attached to its networks is let go."""
     for kind, command in {
         "container": ("rm", "-fv"),
         "network": ("network", "rm"),
         "volume": ("volume", "rm"),
     }.items():
-        if found := labelled(label, kind, engine):
+        found = labelled(label, kind, engine)
+        for network in found if kind == "network" else ():
+            form = "{{range .Containers}}{{.Name}} {{end}}"
+            for attached in docker("network", "inspect", "--format", form, network, engine=engine).split():
+                docker("network", "disconnect", "--force", network, attached, engine=engine)
+        if found:
             docker(*command, *found, engine=engine)
 
 

@@ -167,7 +167,7 @@ def made(folder: Path, request: pytest.FixtureRequest) -> Made:
     return make(folder, request.param)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_changed_byte_of_an_input_changes_the_fingerprint(made: Made, data: st.DataObject) -> None:
     """Whichever file it is in, and wherever: also a byte more, and a byte less."""
