@@ -89,7 +89,9 @@ def test_a_service_that_turns_unhealthy_fails_at_once_with_what_its_check_says(
     sick = health("echo the check says no; exit 1", retries=1)
     project.write_compose({"front": front_door(), "back": BACK, "sick": sick})
     result = project.run("-n0")
-    check_failed(result, "compose", "sick turned unhealthy", "its last lines say why")
+    check_failed(
+        result, "compose", "sick turned unhealthy", "its last lines, and what its check says in the log"
+    )
     assert "exit 1: the check says no" in result.log
     project.check_nothing_left()
 
@@ -158,16 +160,20 @@ def test_a_fixed_host_port_is_replaced_with_a_warning(project: DockerProject) ->
 
 
 @pytest.mark.parametrize(
-    ("command", "cause"),
+    ("command", "cause", "remedy"),
     [
-        (("kill",), "back exited with status 137"),
-        (("pause",), "back was paused"),
-        (("rm", "-f"), "(back exited with status 137|the container of back was removed)"),
+        (("kill",), "back exited with status 137", "its last lines say why"),
+        (("pause",), "back was paused", "docker unpause"),
+        (
+            ("rm", "-f"),
+            "(back exited with status 137|the container of back was removed)",
+            "(its last lines say why|somebody or something removed it)",
+        ),
     ],
     ids=["killed", "paused", "removed"],
 )
 def test_a_service_that_is_disturbed_under_the_tests_fails_the_environment_once(
-    project: DockerProject, command: tuple[str, ...], cause: str
+    project: DockerProject, command: tuple[str, ...], cause: str, remedy: str
 ) -> None:
     """What was done to it is the one cause, and comes before the test that holds has ended."""
     project.hold.touch()
@@ -177,7 +183,7 @@ def test_a_service_that_is_disturbed_under_the_tests_fails_the_environment_once(
     eventually(lambda: "test: FAILED" in project.log.read_text(), "it is told while a test still runs")
     project.hold.unlink()
     result = run.wait()
-    check_failed(result, "test", cause, "its last lines say why")
+    check_failed(result, "test", cause, remedy)
     assert "2 passed" in result.output
     project.check_nothing_left()
 

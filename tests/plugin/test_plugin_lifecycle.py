@@ -367,7 +367,10 @@ def test_a_failing_deploy_hook_fails_the_deploy_phase_for_every_test_at_once(sho
     ("hook", "cause"),
     [
         ("deploy(environment, log)", "a pytest_esb_deploy hook failed: Failed: no seed data"),
-        ("environment_ready(environment)", "Failed: no seed data"),
+        (
+            "environment_ready(environment)",
+            "a pytest_esb_environment_ready hook failed: Failed: no seed data",
+        ),
     ],
 )
 def test_a_hook_that_ends_like_a_test_fails_its_environment(shop: Project, hook: str, cause: str) -> None:
