@@ -114,7 +114,7 @@ def _(project: Project) -> Iterator[None]:
 @contextlib.contextmanager
 def _(project: Project) -> Iterator[None]:
     base = project.port_base
-    conftest = "from esb_e2e_plugin import ports\nports._range_end = lambda base: {end}\n"
+    conftest = "from esb_e2e_plugin import ports\nports.range_end = lambda base: {end}\n"
     project.write("conftest.py", conftest.format(end=base + BLOCK_SIZE))
     with listener(base + OFFSETS["database"]):
         yield
