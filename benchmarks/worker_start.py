@@ -64,9 +64,7 @@ def worker_of(project):
     ctr = ("exec", node, "ctr", "--namespace", project, "containers")
     worker = next(name for name in docker(*ctr, "ls", "-q").split() if f"-{FUNCTION}-" in name)
     found = json.loads(docker(*ctr, "info", worker))
-    # On the host, images are named after the registry's address there.
-    pattern = f"reference=*/{found['Image'].partition('/')[2]}"
-    image = docker("image", "ls", "--filter", pattern, "--format", "{{.Repository}}:{{.Tag}}").split()[0]
+    image = found["Image"].removeprefix("registry:5010/")
     return image, found["Spec"]["process"]["env"]
 
 
