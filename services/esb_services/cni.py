@@ -47,3 +47,8 @@ class NetworkSettings:
     def gateway(self) -> IPv4Address:
         """The bridge's address: the workers' default route and name server."""
         return self.subnet.network_address + 1
+
+    @property
+    def hardware_address(self) -> str:
+        """The bridge's hardware address: a locally administered one, made of its address."""
+        return ":".join(f"{byte:02x}" for byte in (0x02, 0x42, *self.gateway.packed))

@@ -50,6 +50,7 @@ def test_the_bridge_has_rules_for_its_subnet(host: Host) -> None:
 
     Host(host.proc, host.cgroup, run).prepare(NETWORK)
     lines = [" ".join(command) for command in asked]
+    assert "ip link add esb0 address 02:42:0a:09:08:01 type bridge" in lines
     assert "ip address add 10.9.8.1/24 dev esb0" in lines
     assert "iptables --wait -t nat -A POSTROUTING -s 10.9.8.0/24 ! -o esb0 -j MASQUERADE" in lines
     assert not any("-A FORWARD" in line for line in lines)
@@ -85,7 +86,9 @@ def test_control_groups_that_cannot_be_written_are_named_once(host: Host) -> Non
 def test_a_command_that_fails_is_named_with_what_it_said(host: Host) -> None:
     """A kernel without bridges is told by the command that needs them."""
     failing = Host(host.proc, host.cgroup, lambda command: "not supported" if "bridge" in command else None)
-    with pytest.raises(HostError, match="`ip link add esb0 type bridge` failed: not supported"):
+    with pytest.raises(
+        HostError, match="`ip link add esb0 address 02:42:0a:09:08:01 type bridge` failed: not supported"
+    ):
         failing.prepare(NETWORK)
 
 

@@ -91,6 +91,15 @@ def test_functions_reach_the_environment_through_address_translation(node: Node)
     assert [rule for rule in forwarded if rule.endswith("-j ACCEPT")], forwarded
 
 
+def test_the_functions_gateway_keeps_its_hardware_address(node: Node) -> None:
+    """Their bridge has one of its own: with a worker's, the others would lose it when that one ends."""
+    worker = IPv4Network(node.run("printenv", "CNI_SUBNET").strip())[2]
+    route = node.run("ip", "-json", "route", "get", str(worker))
+    bridge = f"/sys/class/net/{json.loads(route)[0]['dev']}"
+    set_by_hand = "3"
+    assert node.run("cat", f"{bridge}/addr_assign_type").strip() == set_by_hand
+
+
 def test_images_come_from_the_registry(
     node: Node, invoke: Callable[..., requests.Response], eventually: Callable[..., Any]
 ) -> None:

@@ -122,8 +122,10 @@ class Host:
         bridge, subnet = network.bridge, str(network.subnet)
         # again where it was restarted: its network is a new one then, but need not be
         self.run(["ip", "link", "delete", bridge])
+        # without one of its own, a bridge takes a worker's, and changes it when that worker ends
+        own_address = ["address", network.hardware_address]
         commands = [
-            ["ip", "link", "add", bridge, "type", "bridge"],
+            ["ip", "link", "add", bridge, *own_address, "type", "bridge"],
             ["ip", "address", "add", f"{network.gateway}/{network.subnet.prefixlen}", "dev", bridge],
             ["ip", "link", "set", bridge, "up"],
             ["ip", "link", "add", "esb-probe", "type", "veth"],
