@@ -21,10 +21,10 @@ from esb_e2e_plugin.durations import Durations
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import EnvironmentFailedError, Failure, Kind
 from esb_e2e_plugin.keys import WORKERINPUT
-from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.service_state import ServiceState
 
 if TYPE_CHECKING:
+    from esb_e2e_plugin.owner import Owner
     from esb_e2e_plugin.scheduling import EnvironmentScheduling
 
 _WAKE_SECONDS = 0.5
@@ -58,7 +58,7 @@ class ControllerSide:
     def __init__(
         self,
         config: pytest.Config,
-        owner: Owner,
+        owner: "Owner",
         durations: Durations,
         facts: dict[str, Any],
         drain: Callable[[], None],

@@ -1,8 +1,10 @@
 """Everything that can be known to be wrong before anything is started."""
 
 import hashlib
+import importlib.util
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,8 +15,6 @@ from esb_e2e_plugin.context import build_context, environment_paths, refuse_comp
 from esb_e2e_plugin.credentials import Credentials
 from esb_e2e_plugin.env_file import read_env_file
 from esb_e2e_plugin.errors import UserError
-from esb_e2e_plugin.lifecycle import stack
-from esb_e2e_plugin.lifecycle.process import check_platform, check_services
 from esb_e2e_plugin.planner import Plan, Scenario
 from esb_e2e_plugin.ports import PortBlock
 from esb_e2e_plugin.settings import Settings
@@ -40,9 +40,9 @@ def check(plan: Plan, settings: Settings, environ: Mapping[str, str]) -> None:
         UserError: names what, where, and what to do.
     """
     _check_bound(plan, settings)
-    check_platform()
+    _check_platform()
     if any(scenario.entry.mode == "process" for scenario in plan.scenarios):
-        check_services()
+        _check_services()
     for scenario in plan.scenarios:
         _check_secrets(scenario)
         _check_address(scenario)
@@ -106,6 +106,23 @@ def _commit_of(root: Path) -> str | None:
     return done.stdout.strip() or None
 
 
+def _check_platform() -> None:
+    """Raise `UserError` where processes cannot be told apart."""
+    if not sys.platform.startswith("linux"):
+        raise UserError(
+            f"environments run on Linux only, this is {sys.platform}", "use a Linux machine or VM"
+        )
+
+
+def _check_services() -> None:
+    """Raise `UserError` where the services are not installed beside the plugin."""
+    if importlib.util.find_spec("esb_services") is None:
+        raise UserError(
+            f"the package esb-services is not installed for {sys.executable}",
+            "pip install 'pytest-esb-e2e[local]'",
+        )
+
+
 def _check_bound(plan: Plan, settings: Settings) -> None:
     most, left = settings.max_environments, len(plan.scenarios)
     if most is None or left <= most or not settings.leaves_running:
@@ -145,6 +162,8 @@ def _check_variables(scenario: Scenario, root: Path, environ: Mapping[str, str])
         ci=False,
     )
     if entry.mode == "process":
+        from esb_e2e_plugin.lifecycle import stack
+
         refuse_computed(scenario, from_file, stack.computed_names(context))
 
 

@@ -8,7 +8,6 @@ from hashlib import sha256
 import pytest
 
 from esb_e2e_plugin import capacity, nested_hooks, planner, preflight
-from esb_e2e_plugin.compose_preflight import ComposePreflight
 from esb_e2e_plugin.context import states_folder
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.keys import AUTO_WORKERS, SELECTION, TERMINAL, WORKERINPUT
@@ -19,10 +18,8 @@ from esb_e2e_plugin.reporting.header import Header
 from esb_e2e_plugin.reporting.report.wanted import check_writable, is_wanted
 from esb_e2e_plugin.reporting.screen import Screen
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
-from esb_e2e_plugin.session import OwnerSession
 from esb_e2e_plugin.settings import Settings, read_settings
 from esb_e2e_plugin.store import StateFile
-from esb_e2e_plugin.worker_session import WorkerSession
 
 _OWNER = "esb_e2e_owner"
 _COMPOSE = "esb_e2e_compose"
@@ -32,6 +29,8 @@ class _ComposeSession:
     """Has the compose files read beside what else the session begins with."""
 
     def __init__(self, plan: Plan) -> None:
+        from esb_e2e_plugin.compose_preflight import ComposePreflight
+
         self._preflight = ComposePreflight(plan, os.environ)
         self.models = self._preflight.models
 
@@ -168,10 +167,14 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
         # Before xdist's own configure looks: no worker is started where no test runs.
         option.dist, option.tx, option.numprocesses = "no", [], None
     models: Mapping[str, bytes] = {}
-    if not option.setupplan and not settings.test_only:
+    composed = any(scenario.entry.mode != "process" for scenario in plan.scenarios)
+    if composed and not option.setupplan and not settings.test_only:
         compose = _ComposeSession(plan)
         config.pluginmanager.register(compose, _COMPOSE)
         models = compose.models
+    # while Compose reads: what drives environments takes as long to import
+    from esb_e2e_plugin.session import OwnerSession
+
     screen = config.stash.setdefault(TERMINAL, Screen(None))
     session = OwnerSession(config, settings, plan, screen, models)
     config.pluginmanager.register(session, _OWNER)
@@ -185,6 +188,8 @@ def _join(config: pytest.Config) -> None:
     facts = config.workerinput.get(WORKERINPUT)  # type: ignore[attr-defined]
     if facts is None:
         return
+    from esb_e2e_plugin.worker_session import WorkerSession
+
     settings = _settings(config)
     worker = WorkerSession(config, facts)
     config.pluginmanager.register(worker, "esb_e2e_worker")

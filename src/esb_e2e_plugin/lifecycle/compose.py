@@ -9,7 +9,7 @@ from typing import Any
 
 from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
-from esb_e2e_plugin.lifecycle.engine_errors import engine_error
+from esb_e2e_plugin.lifecycle.refusals import engine_error
 from esb_e2e_plugin.lifecycle.supervisor import Command, Supervisor
 
 DEPLOY_PROFILE = "deploy"

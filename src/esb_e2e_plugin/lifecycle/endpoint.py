@@ -15,7 +15,7 @@ from docker.utils import kwargs_from_env, parse_host
 
 from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle.docker_variables import DEFAULT_CONTEXT
-from esb_e2e_plugin.lifecycle.engine_errors import engine_error
+from esb_e2e_plugin.lifecycle.refusals import engine_error
 
 _SECONDS = 20
 

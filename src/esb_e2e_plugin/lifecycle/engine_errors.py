@@ -8,6 +8,7 @@ from docker.errors import APIError, DockerException
 
 from esb_e2e_plugin.diagnosis.signs import ENGINE, START_ENGINE
 from esb_e2e_plugin.failure import Kind, StepError
+from esb_e2e_plugin.lifecycle.refusals import engine_error
 
 
 @contextmanager
@@ -28,11 +29,6 @@ def engine_errors(doing: str, component: str | None = None, kind: Kind | None = 
     except (DockerException, requests.RequestException) as error:
         reason = _reason(error)
         raise engine_error(f"{doing}: the engine does not answer: {reason}", START_ENGINE) from error
-
-
-def engine_error(message: str, remedy: str = "", lines: tuple[str, ...] = ()) -> StepError:
-    """Return the error of an engine, or of a tool that leads to it, that does not do its part."""
-    return StepError(message, remedy=remedy, lines=lines, kind=Kind.ENGINE, component=ENGINE)
 
 
 def _reason(error: BaseException) -> str:

@@ -13,7 +13,7 @@ import urllib3
 from docker.errors import DockerException, StreamParseError
 
 from esb_e2e_plugin.diagnosis.signs import START_ENGINE
-from esb_e2e_plugin.lifecycle.engine_errors import engine_error
+from esb_e2e_plugin.lifecycle.refusals import engine_error
 
 SERVICE_LABEL = "com.docker.compose.service"
 KIND_LABEL = "com.esb.kind"

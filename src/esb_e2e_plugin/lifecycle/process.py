@@ -1,15 +1,12 @@
 """The `process` driver: every service a child process, nothing but Python needed."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from esb_e2e_plugin.context import RunContext
 from esb_e2e_plugin.diagnosis import Deviation, Observed, Way, furthest_up
 from esb_e2e_plugin.environment import Environment
-from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import Kind, PortTakenError, StepError
 from esb_e2e_plugin.lifecycle import image_index, process_states, stack
@@ -250,21 +247,4 @@ class ProcessDriver:
             service=name,
             lines=self._supervisor.last_lines(name, GUILTY_LINES),
             kind=Kind.HEALTH,
-        )
-
-
-def check_platform() -> None:
-    """Raise `UserError` where processes cannot be told apart."""
-    if not sys.platform.startswith("linux"):
-        raise UserError(
-            f"environments run on Linux only, this is {sys.platform}", "use a Linux machine or VM"
-        )
-
-
-def check_services() -> None:
-    """Raise `UserError` where the services are not installed beside the plugin."""
-    if importlib.util.find_spec("esb_services") is None:
-        raise UserError(
-            f"the package esb-services is not installed for {sys.executable}",
-            "pip install 'pytest-esb-e2e[local]'",
         )

@@ -1,13 +1,19 @@
-"""What an engine refuses, told from the words that it uses."""
+"""What an engine refuses, told from the words that it uses, and an engine that does not do its part."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network
 
+from esb_e2e_plugin.diagnosis.signs import ENGINE
 from esb_e2e_plugin.failure import Kind, PortTakenError, StepError
 
 _PORT_TAKEN = ("port is already allocated", "address already in use", "failed to bind host port")
 _SUBNET_TAKEN = ("Pool overlaps", "conflicts with network")
 _UNSEEN = "bind source path does not exist:"
+
+
+def engine_error(message: str, remedy: str = "", lines: tuple[str, ...] = ()) -> StepError:
+    """Return the error of an engine, or of a tool that leads to it, that does not do its part."""
+    return StepError(message, remedy=remedy, lines=lines, kind=Kind.ENGINE, component=ENGINE)
 
 
 def refused_to_create(error: StepError, subnets: tuple[IPv4Network, IPv4Network]) -> StepError:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,13 +17,15 @@ from esb_e2e_plugin.bringup import Bringup
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.events import plain_text
 from esb_e2e_plugin.keys import RECORDER
-from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.recorder import Recorder, TestRecord, trace_suffix
 from esb_e2e_plugin.redaction import Redactor
 from esb_e2e_plugin.reporting.section_texts import requests_text, states_text
 from esb_e2e_plugin.reporting.trace_log import LogLine, excerpt, in_order_of_time, parse, unfinished
 from esb_e2e_plugin.selection import environment_of
+
+if TYPE_CHECKING:
+    from esb_e2e_plugin.owner import Owner
 
 REQUESTS = "esb requests"
 LOGS = "esb logs"
@@ -130,7 +133,7 @@ class CrashSections:
 
     def __init__(
         self,
-        owner: Owner,
+        owner: "Owner",
         plan: Plan,
         profile_of: Mapping[str, str],
     ) -> None:

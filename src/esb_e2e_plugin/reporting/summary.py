@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from esb_e2e_plugin.owner import Outcome
+if TYPE_CHECKING:
+    from esb_e2e_plugin.owner import Outcome
+
 
 _WIDEST = 240  # a service may log a whole document in one line; the log file has it all
 
@@ -18,7 +20,7 @@ class FoldedErrors:
     They stay in every count, in the short summary with one line each, and in every report.
     """
 
-    def __init__(self, outcomes: Callable[[], Mapping[str, Outcome]]) -> None:
+    def __init__(self, outcomes: Callable[[], Mapping[str, "Outcome"]]) -> None:
         """Fold the errors of the environments that `outcomes` tells of."""
         self._outcomes = outcomes
         self._errors: list[pytest.TestReport] = []
