@@ -16,7 +16,7 @@ WARM = "lambda-warm"
 
 _CONFIG = f"e2e/artifacts/{CONTAINERD}/template.e2e/config"
 _ROOT = Path(__file__).parents[2]
-_IMAGES = ("esb-lambda-*", "esb-e2e-lambda-*", "esb-python-base")
+_IMAGES = ("esb-lambda-*", "esb-e2e-lambda-*", "esb-python-base", "esb-java-base")
 
 
 class Platform(DockerProject):

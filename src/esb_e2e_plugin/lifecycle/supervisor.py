@@ -19,6 +19,7 @@ from esb_e2e_plugin.redaction import mask_file
 
 POLL_SECONDS = 0.02
 """How long to wait for a process to end before looking at everything else again."""
+_TOGETHER_SECONDS = 0.1
 
 GUILTY_LINES = 20
 """How many of its last lines a guilty process contributes to a failure."""
@@ -157,8 +158,14 @@ class Supervisor:
         return exits
 
     def exits(self) -> list[tuple[Exit, float]]:
-        """Return what has ended so far, with when that was noticed, in seconds since the epoch."""
+        """Return what has ended so far, with when that was noticed, in seconds since the epoch.
+
+        Where something has, others are given a moment: what is killed together does not end in one instant.
+        """
         self.poll(0)
+        until = time.monotonic() + _TOGETHER_SECONDS
+        while self._exits and (left := until - time.monotonic()) > 0:
+            self.poll(left)
         return list(self._exits)
 
     def follow(self, *, to_the_end: bool = False) -> None:
