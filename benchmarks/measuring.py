@@ -88,7 +88,8 @@ def pytest(
     """
     before, started, clock = getrusage(RUSAGE_CHILDREN), time.time(), time.perf_counter()
     done = subprocess.run(
-        [str(python), "-m", "pytest", *arguments],
+        # it would load hypothesis at the end of every run, which nobody who is compared with has
+        [str(python), "-m", "pytest", "-p", "no:hypothesispytest", *arguments],
         cwd=folder,
         env={**ENVIRONMENT, **(variables or {})},
         stdin=subprocess.DEVNULL,

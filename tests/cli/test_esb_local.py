@@ -16,6 +16,7 @@ import pytest
 from esb_e2e_plugin.processes import marked
 from tests.cli.esb_shell import SECONDS, Shell, local_project, shell_in
 from tests.faults.project import eventually
+from tests.lean import LEAN
 from tests.plugin.esb_project import Project
 
 HELLO = """
@@ -200,7 +201,7 @@ def test_pytest_takes_an_environment_by_its_name_and_esb_one_of_pytest(
 
 def _pytest(shell: Shell, *options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
+        [sys.executable, "-m", "pytest", *LEAN, "-p", "no:cacheprovider", *options],
         cwd=shell.folder,
         env=shell.variables,
         capture_output=True,
@@ -214,7 +215,7 @@ def test_what_a_live_run_holds_is_not_taken_down(project: Project, shell: Shell)
     """`esb down` names the holder, and nothing of the environment is touched."""
     held = project.path / "held"
     project.write("e2e/scenarios/test_hold.py", HOLD)
-    command = [sys.executable, "-m", "pytest", "-s", "-n0", "--esb-env", "kept", "--esb-test-only"]
+    command = [sys.executable, "-m", "pytest", *LEAN, "-s", "-n0", "--esb-env", "kept", "--esb-test-only"]
     holder = subprocess.Popen(
         [*command, "--esb-profile", "e2e-local", "e2e/scenarios/test_hold.py"],
         cwd=shell.folder,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.project import PHASE_SECONDS, Project, Result, Run, own_ports
+from tests.lean import LEAN
 
 ENVIRONMENT = "e2e-docker"
 IMAGE = "esb-services:latest"
@@ -189,7 +190,8 @@ class DockerProject(Project):
         given = {option.partition("=")[0] for option in options}
         phases = [f"--esb-timeout-{phase}" for phase in ("reset", "compose", "deploy")]
         deadlines = [f"{option}={PHASE_SECONDS}" for option in phases if option not in given]
-        command = [sys.executable, "-m", "pytest", "--esb-profile", self.environment, *deadlines, *options]
+        arguments = ["--esb-profile", self.environment, *deadlines, *options]
+        command = [sys.executable, "-m", "pytest", *LEAN, *arguments]
         with output.open("wb") as sink:
             process = subprocess.Popen(
                 command,

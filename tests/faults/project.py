@@ -19,6 +19,7 @@ import yaml
 from artifactctl.identity import entry_id
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS
 from tests.distribution import fitting
+from tests.lean import LEAN
 
 ENVIRONMENT = "e2e-local"
 BLOCKS = 10
@@ -270,7 +271,7 @@ class Project:
         given = {option.partition("=")[0] for option in options}
         names = [f"--esb-timeout-{phase}" for phase in ("reset", "compose", "deploy")]
         phases = [f"{name}={PHASE_SECONDS}" for name in names if name not in given]
-        command = [sys.executable, "-m", "pytest", "--esb-profile", self.profiles, *phases]
+        command = [sys.executable, "-m", "pytest", *LEAN, "--esb-profile", self.profiles, *phases]
         command += fitting(options)
         with output.open("wb") as sink:
             process = subprocess.Popen(

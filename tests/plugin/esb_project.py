@@ -16,6 +16,7 @@ import yaml
 from artifactctl.identity import entry_id
 from esb_e2e_plugin.processes import marked
 from tests.distribution import fitting
+from tests.lean import LEAN
 
 CACHES = frozenset({".pytest_cache", "__pycache__"})
 """What Python and pytest write by themselves."""
@@ -29,8 +30,6 @@ def handler(event, context):
 """
 
 # Installed beside the plugin, and as expensive to load as all the rest of a small run.
-LEAN = ("-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:sugar")
-
 _OUTCOME = re.compile(r"^(?:PASSED|FAILED|ERROR) (\S+?\.py::\S+)", re.MULTILINE)
 
 

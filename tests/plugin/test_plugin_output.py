@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from tests.distribution import fitting
-from tests.plugin.esb_project import LEAN, Project, entries, output
+from tests.lean import LEAN
+from tests.plugin.esb_project import Project, entries, output
 from tests.plugin.pseudo_terminal import Seen, run
 
 BROKEN = "functions:\n  echo: {image: [not, text]}\n"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from esb_e2e_plugin.processes import end_marked
+from tests.lean import LEAN
 from tests.report.report_project import ReportedRun, arguments, write_project
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReportedRun]:
         "GITHUB_ACTIONS": "true",
         "GITHUB_WORKSPACE": str(root),
     }
-    command = [sys.executable, "-m", "pytest", *arguments(), "-n", "2"]
+    command = [sys.executable, "-m", "pytest", *LEAN, *arguments(), "-n", "2"]
     try:
         done = subprocess.run(
             command, cwd=root, env=variables, capture_output=True, text=True, timeout=180, check=False
