@@ -115,6 +115,22 @@ def test_a_worker_resolves_and_reaches_what_its_environment_has(agent: Agent, no
     assert f"-A POSTROUTING -s {SUBNET} ! -o esb0 -j MASQUERADE" in rules
 
 
+def test_an_address_that_another_had_a_moment_ago_leads_to_its_new_worker(
+    setup: ContainerdSetup, node: Node
+) -> None:
+    """The node still knows where the address was; it would send there until that is half a minute old."""
+    with setup.agent() as agent:
+        worker = agent.start()
+        (route,) = json.loads(node.execute("ip", "-json", "route", "get", worker.ip_address)[1])
+        agent.stub.DestroyContainer(worker_request(worker), timeout=PATIENCE)
+    gone = ("lladdr", "02:00:00:00:00:01", "nud", "reachable", "dev", route["dev"])
+    with setup.agent() as agent:
+        assert node.execute("ip", "neigh", "replace", worker.ip_address, *gone) == (0, "")
+        heir = agent.start()
+        assert heir.ip_address == worker.ip_address
+        assert agent.result(heir, {})["pid"]
+
+
 def test_lines_of_a_worker_are_on_the_agents_output(agent: Agent) -> None:
     """Each is passed on as it was written: with the function, the worker and the ids of its request."""
     worker = agent.start()

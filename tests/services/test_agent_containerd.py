@@ -127,6 +127,7 @@ def test_the_hook_is_told_bridge_address_and_route() -> None:
     config = cni_config(NETWORK, IPv4Address("10.9.8.5"))
     assert json.loads(variables["ESB_CNI_CONFIG"]) == config
     assert variables["CNI_CONTAINERID"] == "worker"
+    assert variables["ESB_ADDRESS"] == "10.9.8.5"
     assert config["bridge"] == "esb0"
     assert config["ipam"]["addresses"] == [{"address": "10.9.8.5/28", "gateway": "10.9.8.1"}]
 

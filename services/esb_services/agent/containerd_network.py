@@ -81,6 +81,7 @@ def network_hook(settings: NetworkSettings, name: str, address: IPv4Address) -> 
         "env": [
             "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
             f"CNI_CONTAINERID={name}",
+            f"ESB_ADDRESS={address}",
             f"ESB_CNI_CONFIG={json.dumps(cni_config(settings, address))}",
         ],
         "timeout": HOOK_SECONDS,
