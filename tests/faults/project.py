@@ -18,6 +18,7 @@ import yaml
 
 from artifactctl.identity import entry_id
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS
+from esb_e2e_plugin.processes import descriptors_ended
 from tests.distribution import fitting
 from tests.lean import LEAN
 
@@ -65,6 +66,17 @@ def eventually(probe: Callable[[], _Value], what: str, timeout: float = 120.0) -
         assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
         time.sleep(0.003)
     return value
+
+
+@contextlib.contextmanager
+def until_it_ends(pid: int) -> Iterator[None]:
+    """Wait, at the end of the block, for a process to end; a look at /proc misses it during its exec."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield
+        eventually(lambda: descriptors_ended([descriptor], 0), f"process {pid} ends")
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.faults.project import ENVIRONMENT, Project, Run, eventually
+from tests.faults.project import ENVIRONMENT, Project, Run, eventually, until_it_ends
 
 SLOW_REAPER = """
 import sys
@@ -69,12 +69,11 @@ def status(project: Project) -> str | None:
     return str(json.loads(path.read_text())["status"]) if path.exists() else None
 
 
-def kill_and_wait_for_the_reaper(project: Project, run: Run) -> None:
+def kill_and_wait_for_the_reaper(run: Run) -> None:
     """Kill pytest, and return when its reaper has done its work."""
-    reaper = run.reaper()
-    os.kill(run.pid, signal.SIGKILL)
-    run.process.wait(30)
-    eventually(lambda: reaper not in project.processes(), "the reaper ends")
+    with until_it_ends(run.reaper()):
+        os.kill(run.pid, signal.SIGKILL)
+        run.process.wait(30)
 
 
 def check_kept(project: Project) -> None:
@@ -122,7 +121,7 @@ def test_an_environment_to_be_kept_outlives_its_killed_run(project: Project) -> 
     project.hold.touch()
     run = project.start("-n0", "--esb-keep")
     run.reach("test")
-    kill_and_wait_for_the_reaper(project, run)
+    kill_and_wait_for_the_reaper(run)
     assert "left running, as it is to be kept" in project.log.read_text()
     check_kept(project)
     project.hold.unlink()
@@ -137,7 +136,7 @@ def test_a_kept_environment_that_a_killed_run_was_removing_does_not_stay(project
     project.write("conftest.py", HALF_RESET)
     run = project.start("-n0", "--esb-keep")
     run.reach("test")
-    kill_and_wait_for_the_reaper(project, run)
+    kill_and_wait_for_the_reaper(run)
     project.check_nothing_left()
 
 
@@ -151,7 +150,7 @@ def test_an_environment_that_failed_under_tests_is_kept_where_all_are(project: P
     os.kill(services["agent"]["pid"], signal.SIGKILL)
     eventually(lambda: status(project) == "failed", "the failure is in the state")
     if end == "killed":
-        kill_and_wait_for_the_reaper(project, run)
+        kill_and_wait_for_the_reaper(run)
     else:
         project.hold.unlink()
         result = run.wait()
@@ -172,7 +171,7 @@ def test_an_environment_whose_test_failed_is_kept_where_failed_ones_are(project:
         recorded = lambda: "as it should" in (project.state / "state.json").read_text()  # noqa: E731
         eventually(recorded, "the failed test is in the state")
     if end == "killed":
-        kill_and_wait_for_the_reaper(project, run)
+        kill_and_wait_for_the_reaper(run)
     else:
         if end == "interrupted":
             run.signal_group(signal.SIGINT)
@@ -191,7 +190,7 @@ def test_an_environment_without_a_failure_is_removed_where_failed_ones_are_kept(
     project.hold.touch()
     run = project.start("-n0", "--esb-keep-failed")
     run.reach("test")
-    kill_and_wait_for_the_reaper(project, run)
+    kill_and_wait_for_the_reaper(run)
     project.check_nothing_left()
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.faults.project import ENVIRONMENT, RUN_SECONDS, Project, Result, eventually
+from tests.faults.project import ENVIRONMENT, RUN_SECONDS, Project, Result, eventually, until_it_ends
 from tests.faults.test_faults_reaper import check_kept, kill_and_wait_for_the_reaper, status
 
 REUSE = ("-n0", "--esb-reuse")
@@ -143,7 +143,7 @@ def test_what_a_killed_run_has_reused_is_reused_again(project: Project) -> None:
     project.hold.touch()
     run = project.start(*REUSE)
     run.reach("test")
-    kill_and_wait_for_the_reaper(project, run)
+    kill_and_wait_for_the_reaper(run)
     check_kept(project)
     project.hold.unlink()
     check(project, project.run(*REUSE), "reused: nothing changed")
@@ -161,11 +161,11 @@ def test_what_a_kill_leaves_half_deployed_is_not_trusted(project: Project, also:
     run = project.start(*REUSE)
     eventually((project.root / "held-deploy").exists, "the second deploy is under way")
     reaper = run.reaper()
-    if also:
-        os.kill(reaper, signal.SIGKILL)
-    os.kill(run.pid, signal.SIGKILL)
-    run.process.wait(30)
-    eventually(lambda: reaper not in project.processes(), "the reaper ends")
+    with until_it_ends(reaper):
+        if also:
+            os.kill(reaper, signal.SIGKILL)
+        os.kill(run.pid, signal.SIGKILL)
+        run.process.wait(30)
     assert status(project) == ("starting" if also else None)
     (project.root / "hold-deploy").unlink()
     reason = "its last run was cut short in deploy" if also else f"{ENVIRONMENT} is not running"
