@@ -15,6 +15,8 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 RUN_SECONDS = 300
+_FOR_TESTS_ONLY = ("-p", "no:hypothesispytest", "-p", "no:anyio")
+"""Plugins of this environment that nobody has who is compared with; they import half a second of libraries."""
 _COLUMNS = ("name", "value", "target", "ratio", "side by side with")
 
 
@@ -88,8 +90,7 @@ def pytest(
     """
     before, started, clock = getrusage(RUSAGE_CHILDREN), time.time(), time.perf_counter()
     done = subprocess.run(
-        # it would load hypothesis at the end of every run, which nobody who is compared with has
-        [str(python), "-m", "pytest", "-p", "no:hypothesispytest", *arguments],
+        [str(python), "-m", "pytest", *_FOR_TESTS_ONLY, *arguments],
         cwd=folder,
         env={**ENVIRONMENT, **(variables or {})},
         stdin=subprocess.DEVNULL,
