@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 RUN_SECONDS = 300
 _FOR_TESTS_ONLY = ("-p", "no:hypothesispytest", "-p", "no:anyio")
-"""Plugins of this environment that nobody who is compared with has; they import half a second of it."""
+"""Plugins of this environment that nobody who is compared with has; importing them takes half a second."""
 _COLUMNS = ("name", "value", "target", "ratio", "side by side with")
 
 

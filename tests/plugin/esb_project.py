@@ -29,7 +29,6 @@ def handler(event, context):
     return {"statusCode": 200, "body": json.dumps({"message": event.get("body")})}
 """
 
-# Installed beside the plugin, and as expensive to load as all the rest of a small run.
 _OUTCOME = re.compile(r"^(?:PASSED|FAILED|ERROR) (\S+?\.py::\S+)", re.MULTILINE)
 
 
