@@ -203,7 +203,9 @@ class Node:
 
     def build(self, dockerfile: str, reference: str) -> None:
         """Build an image of the engine."""
-        self.client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag=reference, labels=self.labels)
+        self.client.images.build(
+            fileobj=io.BytesIO(dockerfile.encode()), tag=reference, labels=self.labels, rm=True
+        )
 
 
 @contextlib.contextmanager
