@@ -333,8 +333,8 @@ class Project:
         found += [f"lock {path} is held" for path in sorted(self.host.glob("locks/*")) if _is_held(path)]
         found += [f"{path} is not the lock of anything" for path in self.host.glob("locks/*[!k]")]
         found += [str(path) for path in self.host.glob("*") if path.name not in ("locks", "ports.json")]
-        found += [str(path) for path in self.state.rglob("*") if path.name != "events.jsonl"]
-        found += [str(path) for path in self.root.glob(".esb/staging/*")]
+        found += [path for path in _below(self.state) if Path(path).name != "events.jsonl"]
+        found += _below(self.root / ".esb" / "staging")
         found += [
             str(path)
             for folder in (self._home, self._temporary)
@@ -384,6 +384,15 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
     except OSError:
         return b""
+
+
+def _below(folder: Path) -> list[str]:
+    """Return what there is below a folder, whoever removes some of it meanwhile, which a glob minds."""
+    return [
+        os.path.join(parent, name)  # noqa: PTH118
+        for parent, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+    ]
 
 
 def _is_free(port: int) -> bool:

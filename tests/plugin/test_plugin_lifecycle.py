@@ -174,6 +174,22 @@ def test_the_callers_proxies_and_profile_are_not_asked_for_what_is_inside(
     result.assert_outcomes(passed=2)
 
 
+def test_what_clients_are_made_from_is_loaded_while_their_environment_comes_up(shop: Project) -> None:
+    """The environment is not ready before: its hook waits for what only a fixture's preparation loads."""
+    shop.write(
+        "conftest.py",
+        "import sys, time\n"
+        "def pytest_esb_deploy(environment, log):\n"
+        "    deadline = time.monotonic() + 60\n"
+        "    while not {'boto3.session', 's3transfer'} <= set(sys.modules):\n"
+        "        assert time.monotonic() < deadline, 'nothing was loaded'\n"
+        "        time.sleep(0.01)\n",
+    )
+    shop.write("e2e/scenarios/test_s3.py", "def test_s3(esb_s3): assert esb_s3.list_buckets()\n")
+    result = shop.run("-n", "0", "--esb-profile", "one-local")
+    result.assert_outcomes(passed=2)
+
+
 def test_secrets_in_a_functions_last_words_are_not_in_the_summary(shop: Project) -> None:
     """A failed test shows the guilty function's lines and its own cause, both without secrets."""
     shop.write("e2e/environments/one-local/.env", f"S3_SECRET_KEY={CANARIES['S3_SECRET_KEY']}\n")

@@ -1,5 +1,7 @@
 """The compose phase: services come up on ports that nobody else has."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 from esb_e2e_plugin import secret_values
 from esb_e2e_plugin.context import RunContext, build_context
 from esb_e2e_plugin.credentials import Credentials
@@ -21,28 +23,24 @@ def compose(holding: Holding, deadline: Deadline) -> RunContext:
     """
     credentials = Credentials.random()
     taken: set[int] = set()
-    for _ in range(_MOST_MOVES):
-        context = _context(holding, _lease(holding, taken), credentials)
-        holding.environment = _environment(context, holding.scenario.entry.docker_context)
-        holding.journal.redact.add(vars(context.credentials).values())
-        holding.state.write_credentials(vars(context.credentials))
-        elsewhere = () if holding.engine_host is None else (holding.engine_host,)
-        hosts = ("localhost", "127.0.0.1", "::1", context.ports.bind_address, *elsewhere)
-        # Loading cryptography costs more than a run that reuses its environment has to spare.
-        from esb_e2e_plugin.lifecycle.certificates import write_certificates
-
-        write_certificates(holding.paths.certificates, context.project, hosts)
-        holding.journal.redact.add(secret_values.of_folder(holding.paths.certificates))
-        try:
-            holding.driver.up(context, deadline)
-        except PortTakenError as error:
-            left = holding.driver.down(deadline.remaining())
-            if left:
-                raise StepError(f"{error.message}, and its services stay: {', '.join(left)}") from error
-            taken.add(context.ports.base)
-            _moved(holding, context.ports.base, error.message)
-            continue
-        return context
+    with ThreadPoolExecutor(1, "esb-certificates") as beside:
+        certificates: Future[None] | None = None
+        for _ in range(_MOST_MOVES):
+            context = _context(holding, _lease(holding, taken), credentials)
+            holding.environment = _environment(context, holding.scenario.entry.docker_context)
+            holding.journal.redact.add(vars(context.credentials).values())
+            holding.state.write_credentials(vars(context.credentials))
+            certificates = certificates or beside.submit(_write_certificates, holding, context)
+            try:
+                holding.driver.up(context, certificates.result, deadline)
+            except PortTakenError as error:
+                left = holding.driver.down(deadline.remaining())
+                if left:
+                    raise StepError(f"{error.message}, and its services stay: {', '.join(left)}") from error
+                taken.add(context.ports.base)
+                _moved(holding, context.ports.base, error.message)
+                continue
+            return context
     raise StepError(f"{_MOST_MOVES} blocks of ports in a row were taken between lease and start")
 
 
@@ -50,6 +48,17 @@ def context_of(holding: Holding, environment: Environment) -> RunContext:
     """Return the context of an environment that an earlier run has brought up."""
     ports = PortBlock(environment.ports.gateway_https, holding.scenario.entry.bind_address)
     return _context(holding, ports, environment.credentials, environment.run_id)
+
+
+def _write_certificates(holding: Holding, context: RunContext) -> None:
+    # Loading cryptography costs more than a run that reuses its environment has to spare.
+    from esb_e2e_plugin.lifecycle.certificates import write_certificates
+
+    folder = holding.paths.certificates
+    elsewhere = () if holding.engine_host is None else (holding.engine_host,)
+    hosts = ("localhost", "127.0.0.1", "::1", context.ports.bind_address, *elsewhere)
+    write_certificates(folder, context.project, hosts)
+    holding.journal.redact.add(secret_values.of_folder(folder))
 
 
 def _context(

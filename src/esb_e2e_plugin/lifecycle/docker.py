@@ -111,7 +111,7 @@ class DockerDriver:
                 component=left[0].partition(" (")[0],
             )
 
-    def up(self, context: RunContext, deadline: Deadline) -> None:
+    def up(self, context: RunContext, certified: Callable[[], None], deadline: Deadline) -> None:
         """Build what is missing, create everything, fill the volumes, start, and wait until all is well."""
         self._step("leases")
         pair = self._lease_subnets(context)
@@ -137,6 +137,7 @@ class DockerDriver:
         self._step("start")
         services = model["services"]
         self._containers.find(lambda name: DEPLOY_PROFILE in (services.get(name, {}).get("profiles") or ()))
+        certified()
         self._containers.fill_volume(_CERTIFICATES_VOLUME, files_below(self._paths.certificates))
         self._watch.begin()
         self._start(model, compose, deadline)

@@ -1,6 +1,6 @@
 """What every way to run an environment's services has in common."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -33,8 +33,13 @@ class Driver(Protocol):
     def reset(self, deadline: Deadline) -> None:
         """End everything an earlier run left of this environment; raise `StepError` if it stays."""
 
-    def up(self, context: RunContext, deadline: Deadline) -> None:
+    def up(self, context: RunContext, certified: Callable[[], None], deadline: Deadline, /) -> None:
         """Start the services and return when all of them serve.
+
+        Args:
+            context: the environment.
+            certified: returns when its certificates are written, which goes on beside.
+            deadline: until when.
 
         Raises:
             PortTakenError: a leased port turned out to belong to somebody else.

@@ -1,7 +1,7 @@
 """The `process` driver: every service a child process, nothing but Python needed."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from esb_e2e_plugin.context import RunContext
@@ -66,11 +66,12 @@ class ProcessDriver:
                 component=described(left)[0].partition(" (")[0],
             )
 
-    def up(self, context: RunContext, deadline: Deadline) -> None:
+    def up(self, context: RunContext, certified: Callable[[], None], deadline: Deadline) -> None:
         """Start all services at once and wait until each of them answers."""
         services = stack.services(context)
         stack.function_logs(context).mkdir(parents=True, exist_ok=True)
         record(context.paths.run, {"ESB_IMAGE_TAG": context.image_tag})
+        certified()
         for service in services:
             self._supervisor.start(service.command)
         pending = {service.name: service for service in services}
