@@ -16,7 +16,7 @@ import yaml
 from benchmarks.by_hand import PROFILE, Stack
 from benchmarks.measuring import ROOT, Row, own_host, project, pytest, table
 
-RUNS = 5
+RUNS = 7
 RESETS = 3
 SUITE = "e2e/scenarios/smoke"
 TESTS = ("-k", "not crosses_languages")

@@ -1,6 +1,6 @@
 """What a process that runs tests asks of whoever owns the environments."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from esb_e2e_plugin.environment import Environment
@@ -11,8 +11,12 @@ from esb_e2e_plugin.service_state import ServiceState
 class Bringup(Protocol):
     """The way to an environment: the owner itself, or in an xdist worker a channel to it."""
 
-    def wait(self, name: str) -> Environment:
+    def wait(self, name: str, meanwhile: Callable[[], None] | None = None) -> Environment:
         """Ask for an environment and return it when tests may use it.
+
+        Args:
+            name: the environment.
+            meanwhile: called once, if the environment is not there yet.
 
         Raises:
             EnvironmentFailedError: it failed.

@@ -251,13 +251,19 @@ class WorkerSide:
         """Tell the owner why this worker runs nothing."""
         self._channel.send(("refuse", reason))
 
-    def wait(self, name: str) -> Environment:
+    def wait(self, name: str, meanwhile: Callable[[], None] | None = None) -> Environment:
         """Ask the owner for an environment and return it when tests may use it.
+
+        Args:
+            name: the environment.
+            meanwhile: called once, if it is not there yet.
 
         Raises:
             EnvironmentFailedError: it failed, or the controller is gone.
         """
         self._channel.send(("need", name))
+        if meanwhile is not None and name not in self._environments:
+            meanwhile()
         with self._changed:
             while not self._finished:
                 if name in self._failures:

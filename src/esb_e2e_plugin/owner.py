@@ -126,8 +126,12 @@ class Owner:
                     self._queue.append(profile)
             self._start_queued()
 
-    def wait(self, name: str) -> Environment:
+    def wait(self, name: str, meanwhile: Callable[[], None] | None = None) -> Environment:
         """Request an environment and return it when tests may use it.
+
+        Args:
+            name: its profile.
+            meanwhile: called once, if it takes a while: at first this process has enough to do itself.
 
         Raises:
             EnvironmentFailedError: it failed.
@@ -144,7 +148,10 @@ class Owner:
                     raise EnvironmentFailedError(_gone(life.scenario.name))
                 if life.environment is not None:
                     return life.environment
-                self._changed.wait(_WAKE_SECONDS)
+                takes_a_while = not self._changed.wait(_WAKE_SECONDS)
+            if takes_a_while and meanwhile is not None:
+                meanwhile()
+                meanwhile = None
 
     def wait_for_all(self) -> None:
         """Request every environment and return when each is ready or has failed."""

@@ -28,12 +28,13 @@ _Loader.add_constructor("!override", _marked)
 def render(
     model: dict[str, Any], warnings: list[str] | None = None, engine_socket: str | None = None
 ) -> dict[str, Any]:
-    """Return the override of `model` for an environment with the ports from 18020 on."""
+    """Return the override of `model`, filled in with 18000 and so on, for the ports from 18020 on."""
     text = override(
         model,
         project="shop-a",
         labels=_LABELS,
         ports=PortBlock(18020),
+        filled_in=PortBlock(18000),
         subnets=(_SUBNETS.external, _SUBNETS.runtime),
         front_door=FrontDoor("web", 80),
         warn=(warnings if warnings is not None else []).append,
@@ -95,8 +96,12 @@ def test_a_fixed_host_port_moves_into_the_block_with_a_warning() -> None:
 def test_a_port_that_the_environment_named_stays() -> None:
     """What the compose file takes from ESB_PORT_S3 is right already."""
     warnings: list[str] = []
-    services = {"web": {}, "store": {"ports": [{"target": 9000, "published": "18026"}]}}
+    services = {
+        "web": {"ports": [{"target": 80, "published": "18000"}]},
+        "store": {"ports": [{"target": 9000, "published": "18006"}]},
+    }
     document = render({"services": services}, warnings)
+    assert document["services"]["web"]["ports"][0]["published"] == "18020"
     assert document["services"]["store"]["ports"][0]["published"] == "18026"
     assert warnings == []
 

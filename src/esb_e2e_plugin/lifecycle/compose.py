@@ -1,21 +1,16 @@
 """Docker Compose, through its command line: the only module that knows its arguments."""
 
-import json
 import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
-from esb_e2e_plugin.lifecycle.refusals import engine_error
 from esb_e2e_plugin.lifecycle.supervisor import Command, Supervisor
 
 DEPLOY_PROFILE = "deploy"
 PROFILES_VARIABLE = "COMPOSE_PROFILES"
 
-_LAST_LINES = 20
 _NO_COMPOSE_STATUS = 125
 _SERVICE_ERROR = re.compile(r"^ ?(?P<service>[\w.-]+) Error\b")
 _BUILD_STEP = re.compile(r"^(?:#\d+|\s*>)? ?\[(?P<service>[\w.-]+)[ \]]")
@@ -60,44 +55,8 @@ class Compose:
             environment: all variables of the commands.
         """
         self._supervisor = supervisor
-        self._config = config_command(project, files)
         self._command = [*_base(project), *_named([*files, override])]
         self._environment = environment
-
-    def model(self, deadline: Deadline) -> dict[str, Any]:
-        """Return the project's own compose files as Compose reads them: one document, variables filled in.
-
-        Raises:
-            StepError: Compose does not accept them, or is not installed.
-        """
-        try:
-            done = subprocess.run(
-                self._config,
-                env=dict(self._environment),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=deadline.remaining(),
-                start_new_session=True,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise engine_error("there is no docker command", "make engine installs it") from None
-        except subprocess.TimeoutExpired:
-            raise engine_error("docker compose config did not answer in time") from None
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()
-            if is_missing(done.returncode, said):
-                raise engine_error("docker has no Compose (docker compose)", "make engine installs it")
-            lines = said.splitlines()
-            raise StepError(
-                f"the compose file is wrong: {lines[-1] if lines else 'no reason given'}",
-                service="compose",
-                lines=tuple(lines[-_LAST_LINES:]),
-                kind=Kind.USER_INPUT,
-                component="compose file",
-            )
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
 
     def build(self, services: Sequence[str], deadline: Deadline, *, no_cache: bool = False) -> None:
         """Build the images of services."""

@@ -3,25 +3,30 @@
 What comes out depends on nothing but what the user wrote: no credentials, no leases, no id of a run.
 """
 
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from esb_e2e_plugin.context import build_context
 from esb_e2e_plugin.credentials import JWT_KEY_CHARACTERS, Credentials
 from esb_e2e_plugin.env_file import read_env_file
+from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle import node_image, registry
-from esb_e2e_plugin.lifecycle.compose import config_command
+from esb_e2e_plugin.lifecycle.compose import config_command, is_missing
 from esb_e2e_plugin.lifecycle.docker_variables import for_no_engine
+from esb_e2e_plugin.lifecycle.refusals import engine_error
+from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.service_images import IMAGE, IMAGE_VARIABLE, builds
 from esb_e2e_plugin.networks import SubnetPair
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.ports import PortBlock
 
 _RUN_ID = "preflight"
+_LAST_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,72 @@ class Question:
             start_new_session=True,
         )
 
+    def answer(self, timeout: float) -> bytes:
+        """Ask, and return the answer, JSON.
+
+        Args:
+            timeout: seconds until giving up.
+
+        Raises:
+            StepError: Compose does not accept the files, or is not installed.
+        """
+        try:
+            done = subprocess.run(
+                self.command,
+                env=for_no_engine(self.variables),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout,
+                start_new_session=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise engine_error("there is no docker command", "make engine installs it") from None
+        except subprocess.TimeoutExpired:
+            raise engine_error("docker compose config did not answer in time") from None
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            if is_missing(done.returncode, said):
+                raise engine_error("docker has no Compose (docker compose)", "make engine installs it")
+            lines = said.splitlines()
+            raise StepError(
+                f"the compose file is wrong: {lines[-1] if lines else 'no reason given'}",
+                service="compose",
+                lines=tuple(lines[-_LAST_LINES:]),
+                kind=Kind.USER_INPUT,
+                component="compose file",
+            )
+        return done.stdout
+
+
+def read(scenario: Scenario, run: Run, timeout: float) -> dict[str, Any]:
+    """Return an environment's compose files as one document.
+
+    Args:
+        scenario: the environment.
+        run: its run, which may have read them as it began.
+        timeout: seconds until giving up.
+
+    Raises:
+        StepError: Compose does not accept them, or is not installed.
+    """
+    answer = run.models.get(scenario.profile)
+    if answer is None:
+        asked = question(scenario, run.root, run.port_base, run.subnet_pool, run.environ)
+        answer = asked.answer(timeout)
+    found: dict[str, Any] = json.loads(answer)
+    return found
+
+
+def ports(port_base: int, bind_address: str) -> PortBlock:
+    """Return the ports that files are filled in with.
+
+    Args:
+        port_base: first host port that environments may use.
+        bind_address: the address that they are bound on.
+    """
+    return PortBlock(port_base, bind_address)
+
 
 def question(
     scenario: Scenario, root: Path, port_base: int, subnet_pool: IPv4Network, environ: Mapping[str, str]
@@ -72,7 +143,7 @@ def question(
         scenario,
         root=root,
         run_id=_RUN_ID,
-        ports=PortBlock(port_base, entry.bind_address),
+        ports=ports(port_base, entry.bind_address),
         host_env=environ,
         env_file_values=read_env_file(entry.env_file) if entry.env_file is not None else {},
         credentials=_nobodys(),

@@ -14,7 +14,14 @@ from esb_e2e_plugin.diagnosis import Observed
 from esb_e2e_plugin.environment import Environment, Paths
 from esb_e2e_plugin.events import Journal
 from esb_e2e_plugin.failure import Kind, StepError
-from esb_e2e_plugin.lifecycle import by_hand, compose_mistakes, compose_variables, service_images, start_order
+from esb_e2e_plugin.lifecycle import (
+    by_hand,
+    compose_mistakes,
+    compose_reading,
+    compose_variables,
+    service_images,
+    start_order,
+)
 from esb_e2e_plugin.lifecycle.compose import DEPLOY_PROFILE, Compose
 from esb_e2e_plugin.lifecycle.container_watch import ContainerWatch
 from esb_e2e_plugin.lifecycle.containers import Containers, files_below
@@ -117,7 +124,7 @@ class DockerDriver:
         pair = self._lease_subnets(context)
         self._step("images")
         compose = self._compose(context, pair, deadline)
-        model = compose.model(deadline)
+        model = compose_reading.read(self._scenario, self._run, deadline.remaining())
         self._journal.redact.add(secret_values.of_compose(model, self._variables(context)))
         self._watch.needs = start_order.needs(model["services"])
         warnings = self._fit(model, context, pair)
@@ -382,6 +389,7 @@ class DockerDriver:
             project=self._project,
             labels=context.labels,
             ports=context.ports,
+            filled_in=compose_reading.ports(self._run.port_base, entry.bind_address),
             subnets=(pair.external, pair.runtime),
             front_door=FrontDoor(entry.gateway.service, entry.gateway.port),
             warn=warnings.append,

@@ -37,6 +37,7 @@ def override(
     project: str,
     labels: Mapping[str, str],
     ports: PortBlock,
+    filled_in: PortBlock,
     subnets: Iterable[IPv4Network],
     front_door: FrontDoor,
     warn: Callable[[str], None],
@@ -51,6 +52,7 @@ def override(
         project: the compose project.
         labels: labels of every container, network and volume.
         ports: the environment's host ports.
+        filled_in: the host ports that the model has in their place.
         subnets: its subnets, for the external network first.
         front_door: the port that must be reachable.
         warn: told about ports that are replaced.
@@ -62,7 +64,7 @@ def override(
     """
     services: Mapping[str, Any] = model.get("services") or {}
     door = _publishing(services, front_door)
-    publisher = _Publisher(ports, door, warn)
+    publisher = _Publisher(ports, filled_in, door, warn)
     document = {
         "services": {
             name: {
@@ -133,11 +135,14 @@ def _networks(
 class _Publisher:
     """Finds a host port in the environment's block for every published container port."""
 
-    def __init__(self, ports: PortBlock, front_door: FrontDoor, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, ports: PortBlock, filled_in: PortBlock, front_door: FrontDoor, warn: Callable[[str], None]
+    ) -> None:
         self._ports = ports
         self._front_door = front_door
         self._warn = warn
-        self._named = set(ports.as_mapping().values())
+        named = ports.as_mapping()
+        self._named = {str(port): named[name] for name, port in filled_in.as_mapping().items()}
         self._free = iter(range(ports.base + _FIRST_FREE_OFFSET, ports.base + BLOCK_SIZE))
 
     def ports_of(self, name: str, service: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -148,13 +153,14 @@ class _Publisher:
 
     def _publish(self, name: str, port: Mapping[str, Any]) -> dict[str, Any]:
         published = str(port.get("published") or "")
+        named = self._named.get(published)
         if name == self._front_door.service and port["target"] == self._front_door.port:
             host_port = self._ports.gateway_https
-        elif published.isdecimal() and int(published) in self._named:
-            host_port = int(published)
+        elif named is not None:
+            host_port = named
         else:
             host_port = self._next(name, port["target"])
-        if published and published != str(host_port):
+        if published and host_port not in (named, int(published) if published.isdecimal() else None):
             self._warn(f"services.{name}: host port {published} is replaced by {host_port}")
         return {
             "target": port["target"],

@@ -1,11 +1,6 @@
 """Taking an environment that an earlier run left: is it up, and is it made of what is there now?"""
 
-import json
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
-from subprocess import SubprocessError
-from typing import Any
 
 from artifactctl.errors import ArtifactError
 from esb_e2e_plugin.environment import Environment
@@ -38,10 +33,11 @@ def look(holding: Holding) -> Inputs | None:
     """Look at what an environment would be made of; None where that is wrong, which its bring-up tells."""
     scenario, run, driver = holding.scenario, holding.run, holding.driver
     try:
-        model = _model(holding)
+        in_process = scenario.entry.mode == "process"
+        model = {} if in_process else compose_reading.read(scenario, run, _MODEL_SECONDS)
         found = inputs.look(scenario, run, driver.place(), model)
         bases = compose_inputs.bases(scenario, run.root, model)
-    except (EsbError, ArtifactError, OSError, ValueError, SubprocessError) as error:
+    except (EsbError, ArtifactError, OSError, ValueError) as error:
         holding.journal.line("esb", f"what it is made of cannot be told: {error}")
         return None
     return Inputs(found, tuple(bases))
@@ -123,23 +119,3 @@ def _serves(holding: Holding, state: EnvironmentState, environment: Environment)
     health = probe(holding.driver.gateway_health(environment))
     served = ((health.body or {}).get("config") or {}).get("digest")
     return applied_digest(config) == state.config_digest == served
-
-
-def _model(holding: Holding) -> Mapping[str, Any]:
-    scenario, run = holding.scenario, holding.run
-    if scenario.entry.mode == "process":
-        return {}
-    answer = run.models.get(scenario.profile)
-    if answer is None:
-        asked = compose_reading.question(scenario, run.root, run.port_base, run.subnet_pool, run.environ)
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-            process = asked.begin(output, errors)
-            try:
-                process.wait(_MODEL_SECONDS)
-            finally:
-                process.kill()
-                process.wait()
-            output.seek(0)
-            answer = output.read()
-    model: dict[str, Any] = json.loads(answer)
-    return model

@@ -1,15 +1,11 @@
-"""Docker Compose's command line."""
+"""Compose files as Compose reads them."""
 
-import threading
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from esb_e2e_plugin.failure import StepError
-from esb_e2e_plugin.lifecycle.compose import Compose
-from esb_e2e_plugin.lifecycle.deadline import Deadline
-from esb_e2e_plugin.lifecycle.supervisor import Supervisor
+from esb_e2e_plugin.lifecycle.compose_reading import Question
 
 
 def test_a_docker_without_compose_is_told_as_that(tmp_path: Path) -> None:
@@ -17,9 +13,7 @@ def test_a_docker_without_compose_is_told_as_that(tmp_path: Path) -> None:
     docker = tmp_path / "docker"
     docker.write_text("#!/bin/sh\necho 'unknown flag: --ansi' >&2\necho Usage >&2\nexit 125\n")
     docker.chmod(0o755)
-    nobody = cast(Supervisor, None)
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
-    compose = Compose(nobody, "esb-x", [tmp_path / "c.yml"], tmp_path / "o.yml", environment)
+    asked = Question((str(docker), "compose", "config"), {"PATH": "/usr/bin:/bin"})
     with pytest.raises(StepError, match="docker has no Compose") as raised:
-        compose.model(Deadline(60, threading.Event(), "--esb-timeout-compose"))
+        asked.answer(60)
     assert raised.value.remedy == "make engine installs it"
