@@ -33,11 +33,13 @@ class _Debian:
         packages: their names, separated by commas.
         public: an image of a public registry that does as well, or None.
         variable: names another image.
+        label: what its containers have too.
     """
 
     packages: str
     public: str | None
     variable: str
+    label: str = "com.esb.managed=true"
 
 
 _DEBIAN: Final = {
@@ -49,7 +51,10 @@ _DEBIAN: Final = {
         None,
         "NODE_BASE_IMAGE",
     ),
-    REGISTRY: _Debian("docker-registry,ca-certificates", None, "ESB_REGISTRY_IMAGE"),
+    # What no run owns must not look like a run's leftover.
+    REGISTRY: _Debian(
+        "docker-registry,ca-certificates", None, "ESB_REGISTRY_IMAGE", label="com.esb.infra=registry"
+    ),
 }
 
 
@@ -80,7 +85,7 @@ def _pull_or_build(reference: str, engine: DockerEngine, commands: Commands) -> 
 
     def build() -> None:
         if debian is not None:
-            _build_from_packages(reference, debian.packages, engine, commands)
+            _build_from_packages(reference, debian, engine, commands)
 
     ways = [(pull, f"pulling {source}", f"{source}")] if source is not None else []
     if debian is not None:
@@ -96,7 +101,7 @@ def _pull_or_build(reference: str, engine: DockerEngine, commands: Commands) -> 
     raise ArtifactError("; ".join(reasons), field="image", value=reference, remedy=remedy)
 
 
-def _build_from_packages(reference: str, names: str, engine: DockerEngine, commands: Commands) -> None:
+def _build_from_packages(reference: str, debian: _Debian, engine: DockerEngine, commands: Commands) -> None:
     if shutil.which("mmdebstrap", path=commands.environ.get("PATH")) is None:
         raise CommandError("mmdebstrap is not installed")
     release = _debian_release()
@@ -104,13 +109,13 @@ def _build_from_packages(reference: str, names: str, engine: DockerEngine, comma
     mirrors = [str(path) for path in _SOURCES if path.is_file()][:1] if release else []
     with tempfile.TemporaryDirectory(prefix="artifactctl-") as folder:
         archive = Path(folder, "root.tar")
-        options = ["--quiet", "--variant=minbase", f"--include={names}"]
+        options = ["--quiet", "--variant=minbase", f"--include={debian.packages}"]
         # Java's packages fail without this folder, whose files are left out.
         options.append('--essential-hook=mkdir -p "$1/usr/share/man/man1"')
         options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT]
         argv = ["mmdebstrap", *options, release or _SUITE, str(archive), *mirrors]
         checked(commands.run(argv), "mmdebstrap failed")
-        engine.import_root(archive, reference, ["LABEL com.esb.managed=true", 'CMD ["python3"]'])
+        engine.import_root(archive, reference, [f"LABEL {debian.label}", 'CMD ["python3"]'])
 
 
 def _debian_release() -> str | None:

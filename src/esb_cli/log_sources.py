@@ -4,13 +4,14 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from esb_cli.log_lines import Line, Source, parse
 from esb_cli.project import Target
+from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.backend import engine_of, project_of
 
 if TYPE_CHECKING:
@@ -130,11 +131,13 @@ class ContainerLogs:
         self._engine.close()
 
     def _look_for_new_ones(self) -> None:
-        with suppress(Exception):  # an engine that has gone away ends the logs
-            events = self._engine.listen(self._project)
-            while self._attach():
-                events.next(1.0)
-        self._queue.put(None)
+        try:
+            with _ending_with_it():  # an engine that has gone away ends the logs
+                events = self._engine.listen(self._project)
+                while self._attach():
+                    events.next(1.0)
+        finally:
+            self._queue.put(None)
 
     def _attach(self) -> bool:
         """Follow what is not followed yet; return whether there is any container."""
@@ -146,11 +149,13 @@ class ContainerLogs:
         return bool(containers)
 
     def _copy(self, container: dict[str, Any]) -> None:
-        with suppress(Exception):  # it ends with its container
-            chunks = self._engine.output(container["Id"], since=self._since, follow=True)
-            for line in _lines(self._source(container), chunks):
-                self._queue.put(line)
-        self._seen.discard(container["Id"])  # it may be started again
+        try:
+            with _ending_with_it():  # it ends with its container
+                chunks = self._engine.output(container["Id"], since=self._since, follow=True)
+                for line in _lines(self._source(container), chunks):
+                    self._queue.put(line)
+        finally:
+            self._seen.discard(container["Id"])  # it may be started again
 
     def _source(self, container: dict[str, Any]) -> Source:
         service = container["Labels"].get("com.docker.compose.service")
@@ -171,6 +176,15 @@ def source_of(name: str, project: str, *, worker: bool) -> Source:
         return Source(own)
     found = _WORKER.fullmatch(own)
     return Source(own, own if found is None else found["function"])
+
+
+@contextmanager
+def _ending_with_it() -> Iterator[None]:
+    """Let what reads from an engine end with what it reads, or with the engine."""
+    from esb_e2e_plugin.lifecycle.engine_errors import CONNECTION_ERRORS
+
+    with suppress(StepError, *CONNECTION_ERRORS):
+        yield
 
 
 def _lines(source: Source, chunks: Iterable[bytes]) -> Iterator[Line]:

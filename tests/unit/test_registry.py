@@ -43,6 +43,10 @@ elif words[:2] == ["container", "exec"]:
     code = 0 if container and container["running"] else 1
 elif words[:2] == ["container", "logs"]:
     out = "the reason is here"
+elif words[:2] == ["image", "import"]:
+    state["image"] = True
+elif words[:2] == ["image", "inspect"] and not state["image"]:
+    code, err = 1, "Error response from daemon: No such image: esb-registry:latest"
 elif words[:2] == ["image", "inspect"]:
     out = '"sha256:1" ["esb-registry:latest"] [] {{}}'
 path.write_text(json.dumps(state))
@@ -63,10 +67,21 @@ class Engine:
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
     def set(
-        self, container: dict[str, Any] | None = None, taken: tuple[int, ...] = (), *, broken: bool = False
+        self,
+        container: dict[str, Any] | None = None,
+        taken: tuple[int, ...] = (),
+        *,
+        broken: bool = False,
+        image: bool = True,
     ) -> None:
-        """Begin with a container, ports of others, and registries that end at once."""
-        state: dict[str, Any] = {"container": container, "taken": taken, "broken": broken, "calls": []}
+        """Begin with a container, ports of others, registries that end at once, and the image."""
+        state: dict[str, Any] = {
+            "container": container,
+            "taken": taken,
+            "broken": broken,
+            "image": image,
+            "calls": [],
+        }
         self._state.write_text(json.dumps(state))
 
     @property
@@ -74,9 +89,14 @@ class Engine:
         """The container that is there now."""
         return json.loads(self._state.read_text())["container"]
 
+    def calls(self, *words: str) -> list[list[str]]:
+        """Return the calls of a command."""
+        made: list[list[str]] = json.loads(self._state.read_text())["calls"]
+        return [call for call in made if call[: len(words)] == list(words)]
+
     def did(self, *words: str) -> int:
         """Return how often a command was called."""
-        return sum(call[: len(words)] == list(words) for call in json.loads(self._state.read_text())["calls"])
+        return len(self.calls(*words))
 
 
 @pytest.fixture
@@ -100,6 +120,19 @@ def registry(engine: Engine, tmp_path: Path) -> Registry:
 def ours(*, running: bool, port: int = 5010) -> dict[str, Any]:
     """Return a container that an earlier run has made."""
     return {"running": running, "labels": {"com.esb.infra": "registry"}, "port": port}
+
+
+def test_it_has_no_label_of_an_environment(engine: Engine, registry: Registry, tmp_path: Path) -> None:
+    """Neither of its own nor from its image: it would look like a leftover of a run."""
+    engine.set(image=False)
+    program = tmp_path / "mmdebstrap"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    registry.ensure()
+    (made,) = engine.calls("image", "import")
+    assert [word for word in made if word.startswith("LABEL ")] == ["LABEL com.esb.infra=registry"]
+    (run,) = engine.calls("container", "run")
+    assert [run[i + 1] for i, word in enumerate(run) if word == "--label"] == ["com.esb.infra=registry"]
 
 
 def test_it_is_made_once_on_the_first_port(engine: Engine, registry: Registry) -> None:

@@ -16,7 +16,7 @@ from docker.errors import APIError, DockerException, NotFound
 
 from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle.endpoint import connect, find
-from esb_e2e_plugin.lifecycle.engine_errors import engine_errors
+from esb_e2e_plugin.lifecycle.engine_errors import CONNECTION_ERRORS, engine_errors
 from esb_e2e_plugin.lifecycle.engine_events import EventStream
 from esb_e2e_plugin.redaction import Redactor, Stream
 
@@ -28,7 +28,6 @@ _ROUNDS = 6
 _PAUSE_SECONDS = 0.2
 _SETTLE_POLL_SECONDS = 0.05
 _NOT_NOW = (403, 409)  # a network with containers in it; a container or volume that is being removed or used
-_LOG_ERRORS = (OSError, DockerException, requests.RequestException, urllib3.exceptions.HTTPError)
 
 
 class Engine:
@@ -285,7 +284,7 @@ class Engine:
         def copy() -> None:
             hidden = Stream(redact)
             with path.open("wb") as file:
-                with suppress(*_LOG_ERRORS):
+                with suppress(*CONNECTION_ERRORS):
                     for chunk in self._api.logs(container, stream=True, follow=True):
                         file.write(hidden.feed(chunk))
                         file.flush()

@@ -2,13 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import requests
+import urllib3
 from docker.errors import APIError, DockerException
 
 from esb_e2e_plugin.diagnosis.signs import ENGINE, START_ENGINE
 from esb_e2e_plugin.failure import Kind, StepError
 from esb_e2e_plugin.lifecycle.refusals import engine_error
+
+CONNECTION_ERRORS: Final = (
+    OSError,
+    DockerException,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+)
+"""What reading a stream of the engine may raise in the middle."""
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from esb_e2e_plugin.lifecycle.engine import PROJECT_LABEL, Engine
 from esb_e2e_plugin.lifecycle.engine_errors import engine_errors
 
 MANAGED_LABEL = "com.esb.managed"
+INFRASTRUCTURE_LABEL = "com.esb.infra"
 RUN_LABEL = "com.esb.run"
 ENVIRONMENT_LABEL = "com.esb.env"
 
@@ -70,7 +71,8 @@ class Inventory:
         """Return the images that runs have built."""
         with engine_errors("listing images"):
             used = {container["ImageID"] for container in self._api.containers(all=True)}
-            listed = self._api.images(filters={"label": f"{MANAGED_LABEL}=true"})
+            labels = (f"{MANAGED_LABEL}=true", INFRASTRUCTURE_LABEL)
+            listed = [image for label in labels for image in self._api.images(filters={"label": label})]
         return [
             BuiltImage(
                 image["Id"],
