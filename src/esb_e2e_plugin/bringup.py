@@ -16,7 +16,7 @@ class Bringup(Protocol):
 
         Args:
             name: the environment.
-            meanwhile: called once, if the environment is not there yet.
+            meanwhile: called once at most, where there is time to spare.
 
         Raises:
             EnvironmentFailedError: it failed.

@@ -145,15 +145,16 @@ class ControllerSide:
             None if unit is None else (unit, collected.environment_of[i])
             for i, unit in enumerate(collected.unit_of)
         ]
-        option = self._config.option
+        config = self._config
         return Work(
             environments=collected.environments,
             environment_of=collected.environment_of,
             units=units_of(keys),
             exclusive=frozenset(collected.exclusive),
             seconds=self._durations.seconds(ids),
-            keep_order=bool(option.failedfirst or option.newfirst),
-            strict=bool(option.stepwise),
+            # Without pytest's plugin for it an option is not there.
+            keep_order=any(config.getoption(name, False) for name in ("failedfirst", "newfirst")),
+            strict=bool(config.getoption("stepwise", False)),
         )
 
     def is_open(self, profile: str) -> bool:
@@ -251,19 +252,17 @@ class WorkerSide:
         """Tell the owner why this worker runs nothing."""
         self._channel.send(("refuse", reason))
 
-    def wait(self, name: str, meanwhile: Callable[[], None] | None = None) -> Environment:
+    def wait(self, name: str, meanwhile: Callable[[], None] | None = None) -> Environment:  # noqa: ARG002
         """Ask the owner for an environment and return it when tests may use it.
 
         Args:
             name: the environment.
-            meanwhile: called once, if it is not there yet.
+            meanwhile: never called: many workers wait, and what they wait for needs the processors.
 
         Raises:
             EnvironmentFailedError: it failed, or the controller is gone.
         """
         self._channel.send(("need", name))
-        if meanwhile is not None and name not in self._environments:
-            meanwhile()
         with self._changed:
             while not self._finished:
                 if name in self._failures:

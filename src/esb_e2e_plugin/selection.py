@@ -129,7 +129,7 @@ def used_environments(session: pytest.Session) -> list[str | None]:
     option = session.config.option
     # A worker runs what it has collected, whatever else cannot be collected.
     ends = not option.continue_on_collection_errors and not hasattr(session.config, "workerinput")
-    if option.setupplan or (session.testsfailed and ends):
+    if session.config.getoption("setupplan", False) or (session.testsfailed and ends):
         return [None] * len(session.items)
     return [environment_of(item) for item in session.items]
 

@@ -54,7 +54,7 @@ class OwnerSession:
         self._settings = settings
         self._showing = Showing(config, settings, plan, screen)
         display = self._showing.display
-        debugs = config.option.usepdb or config.option.trace
+        debugs = config.getoption("usepdb", False) or config.getoption("trace", False)
         self._run = new_run(
             plan,
             settings.without_deadlines() if debugs else settings,
@@ -136,7 +136,7 @@ class OwnerSession:
         """Only build the environments, where that is asked for."""
         if not self._settings.build_only:
             return None
-        if not self._config.option.setupplan:
+        if not self._config.getoption("setupplan", False):
             self._owner.wait_for_all()
         return True
 

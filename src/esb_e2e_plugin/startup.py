@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from esb_e2e_plugin import capacity, nested_hooks, planner, preflight
+from esb_e2e_plugin import capacity, nested_hooks, planner
 from esb_e2e_plugin.context import states_folder
 from esb_e2e_plugin.errors import UserError
 from esb_e2e_plugin.keys import AUTO_WORKERS, SELECTION, TERMINAL, WORKERINPUT
@@ -168,7 +168,7 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
         option.dist, option.tx, option.numprocesses = "no", [], None
     models: Mapping[str, bytes] = {}
     composed = any(scenario.entry.mode != "process" for scenario in plan.scenarios)
-    if composed and not option.setupplan and not settings.test_only:
+    if composed and not config.getoption("setupplan", False) and not settings.test_only:
         compose = _ComposeSession(plan)
         config.pluginmanager.register(compose, _COMPOSE)
         models = compose.models
@@ -211,6 +211,9 @@ def _replace_arguments(config: pytest.Config, settings: Settings, plan: Plan) ->
 
 
 def _checked_plan(config: pytest.Config, settings: Settings, names: tuple[str, ...]) -> Plan:
+    # Not in workers: their controller has looked.
+    from esb_e2e_plugin import preflight
+
     matrix = _matrix(config, settings)
     plan = planner.plan(matrix, names, test_targets=settings.test_targets, instance_of=settings.instance_of)
     preflight.check_planned(plan)

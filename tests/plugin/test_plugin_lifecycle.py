@@ -403,6 +403,17 @@ def test_a_hook_that_ends_like_a_test_fails_its_environment(shop: Project, hook:
     shop.assert_removed("one-local")
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_run_needs_none_of_the_plugins_that_pytest_can_do_without(shop: Project, workers: str) -> None:
+    """Options of a plugin that is left out are not there, and nobody misses them."""
+    left_out = ("cacheprovider", "stepwise", "setuponly", "setupplan", "debugging", "junitxml")
+    options = [word for name in left_out for word in ("-p", f"no:{name}")]
+    result = shop.run(*options, "-n", workers, "--esb-profile", "one-local")
+    assert result.ret == 0, output(result)
+    result.assert_outcomes(passed=1)
+    shop.assert_removed("one-local")
+
+
 def test_a_debugger_has_all_the_time_in_the_world(shop: Project) -> None:
     """With --pdb no deadline runs: an environment comes up that has no time at all to do so."""
     result = shop.run("-n", "0", "--esb-profile", "one-local", "--esb-timeout-compose=0.001", "--pdb")
