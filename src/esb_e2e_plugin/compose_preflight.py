@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from esb_e2e_plugin.errors import MatrixError
 from esb_e2e_plugin.lifecycle import compose_mistakes
 from esb_e2e_plugin.lifecycle.compose import is_missing
 from esb_e2e_plugin.lifecycle.compose_reading import question
+from esb_e2e_plugin.lifecycle.run import ComposeAnswer
 from esb_e2e_plugin.planner import Plan, Scenario
 
 _SECONDS = 20.0
@@ -24,6 +26,7 @@ class _Reading:
     process: "subprocess.Popen[bytes]"
     output: IO[bytes]
     errors: IO[bytes]
+    asked: int
 
 
 class ComposePreflight:
@@ -32,7 +35,7 @@ class ComposePreflight:
     Compose is the judge of its files; its answer is awaited before an environment can be asked for.
 
     Attributes:
-        models: what it has answered, JSON by profile, as far as it was checked.
+        models: what it has answered, by profile, as far as it was checked.
     """
 
     def __init__(self, plan: Plan, environ: Mapping[str, str]) -> None:
@@ -46,7 +49,7 @@ class ComposePreflight:
             UserError: a variable that the user set cannot be used.
         """
         self._environ = environ
-        self.models: dict[str, bytes] = {}
+        self.models: dict[str, ComposeAnswer] = {}
         self._open = ExitStack()
         try:
             self._readings = [
@@ -77,12 +80,13 @@ class ComposePreflight:
         asked = question(scenario, plan.root, plan.port_base, plan.subnet_pool, self._environ)
         # Files, not pipes: nobody reads while Compose writes.
         output, errors = (self._open.enter_context(tempfile.TemporaryFile()) for _ in range(2))  # noqa: SIM115
+        now = time.time_ns()
         try:
             process = asked.begin(output, errors)
         except FileNotFoundError:
             return None  # no docker command: the environment fails by that
         self._open.callback(_end, process)
-        return _Reading(scenario, asked.variables, process, output, errors)
+        return _Reading(scenario, asked.variables, process, output, errors, now)
 
     def _mistake(self, reading: _Reading) -> MatrixError | None:
         entry = reading.scenario.entry
@@ -97,8 +101,9 @@ class ComposePreflight:
                 return None  # the environment fails by that
             return compose_mistakes.rejected(said, entry, reading.variables)
         reading.output.seek(0)
-        self.models[entry.name] = answer = reading.output.read()
-        model = json.loads(answer)
+        answer = ComposeAnswer(reading.output.read(), reading.asked)
+        self.models[entry.name] = answer
+        model = json.loads(answer.text)
         remote = compose_mistakes.has_bind_mounts(model, entry) and self._is_remote(reading)
         return compose_mistakes.mistake(model, entry, remote=remote)
 

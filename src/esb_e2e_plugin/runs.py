@@ -9,7 +9,7 @@ from threading import Event
 from esb_e2e_plugin import preflight
 from esb_e2e_plugin.events import NOBODY, Observer
 from esb_e2e_plugin.lifecycle.deploy import find_applier
-from esb_e2e_plugin.lifecycle.run import Hooks, Run
+from esb_e2e_plugin.lifecycle.run import ComposeAnswer, Hooks, Run
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.settings import Settings
 from esb_e2e_plugin.store import host_path
@@ -24,7 +24,7 @@ def new_run(
     *,
     observer: Observer = NOBODY,
     hook_files: tuple[Path, ...] = (),
-    models: Mapping[str, bytes] | None = None,
+    models: Mapping[str, ComposeAnswer] | None = None,
 ) -> Run:
     """Return a run with an id of its own; starts and writes nothing.
 

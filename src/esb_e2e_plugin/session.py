@@ -18,6 +18,7 @@ from esb_e2e_plugin.events import tail
 from esb_e2e_plugin.failure import Failure
 from esb_e2e_plugin.fixtures.environment import finish_environment
 from esb_e2e_plugin.keys import BRINGUP, REDACTOR
+from esb_e2e_plugin.lifecycle.run import ComposeAnswer
 from esb_e2e_plugin.owner import Owner
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.project_hooks import ProjectHooks, deploy_hook_files
@@ -46,7 +47,7 @@ class OwnerSession:
         settings: Settings,
         plan: Plan,
         screen: Screen,
-        models: Mapping[str, bytes],
+        models: Mapping[str, ComposeAnswer],
     ) -> None:
         """Prepare to run `plan`; starts and writes nothing."""
         self._config = config

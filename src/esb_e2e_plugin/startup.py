@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +21,9 @@ from esb_e2e_plugin.reporting.screen import Screen
 from esb_e2e_plugin.selection import HOW_TO_SELECT, NamedTests, Selection
 from esb_e2e_plugin.settings import Settings, read_settings
 from esb_e2e_plugin.store import StateFile
+
+if TYPE_CHECKING:
+    from esb_e2e_plugin.lifecycle.run import ComposeAnswer
 
 _OWNER = "esb_e2e_owner"
 _COMPOSE = "esb_e2e_compose"
@@ -166,7 +170,7 @@ def _own(config: pytest.Config, settings: Settings, plan: Plan, *, replaced: boo
     if settings.build_only:
         # Before xdist's own configure looks: no worker is started where no test runs.
         option.dist, option.tx, option.numprocesses = "no", [], None
-    models: Mapping[str, bytes] = {}
+    models: Mapping[str, ComposeAnswer] = {}
     composed = any(scenario.entry.mode != "process" for scenario in plan.scenarios)
     if composed and not config.getoption("setupplan", False) and not settings.test_only:
         compose = _ComposeSession(plan)

@@ -1,11 +1,17 @@
 """Compose files as Compose reads them."""
 
+import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from esb_e2e_plugin.failure import StepError
+from esb_e2e_plugin.lifecycle import compose_reading
 from esb_e2e_plugin.lifecycle.compose_reading import Question
+from esb_e2e_plugin.lifecycle.run import ComposeAnswer
 
 
 def test_a_docker_without_compose_is_told_as_that(tmp_path: Path) -> None:
@@ -17,3 +23,19 @@ def test_a_docker_without_compose_is_told_as_that(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="docker has no Compose") as raised:
         asked.answer(60)
     assert raised.value.remedy == "make engine installs it"
+
+
+@pytest.mark.parametrize(("later", "read"), [(-1, "old"), (1, "new")])
+def test_files_that_were_written_since_the_run_began_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: int, read: str
+) -> None:
+    """A run may wait long for its environment; what it makes then has to be what the files say then."""
+    file, asked = tmp_path / "docker-compose.yml", time.time_ns()
+    file.touch()
+    os.utime(file, ns=(asked + later, asked + later))
+    anew = Question(("echo", '{"name": "new"}'), {"PATH": os.environ["PATH"]})
+    monkeypatch.setattr(compose_reading, "question", lambda *_: anew)
+    scenario = SimpleNamespace(profile="e2e-docker", entry=SimpleNamespace(compose_files=[file]))
+    answers = {"e2e-docker": ComposeAnswer(b'{"name": "old"}', asked)}
+    run = SimpleNamespace(models=answers, root=tmp_path, port_base=18000, subnet_pool=None, environ={})
+    assert compose_reading.read(cast(Any, scenario), cast(Any, run), 60) == {"name": read}

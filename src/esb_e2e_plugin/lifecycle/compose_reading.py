@@ -5,7 +5,8 @@ What comes out depends on nothing but what the user wrote: no credentials, no le
 
 import json
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -19,7 +20,7 @@ from esb_e2e_plugin.lifecycle import node_image, registry
 from esb_e2e_plugin.lifecycle.compose import config_command, is_missing
 from esb_e2e_plugin.lifecycle.docker_variables import for_no_engine
 from esb_e2e_plugin.lifecycle.refusals import engine_error
-from esb_e2e_plugin.lifecycle.run import Run
+from esb_e2e_plugin.lifecycle.run import ComposeAnswer, Run
 from esb_e2e_plugin.lifecycle.service_images import IMAGE, IMAGE_VARIABLE, builds
 from esb_e2e_plugin.networks import SubnetPair
 from esb_e2e_plugin.planner import Scenario
@@ -56,8 +57,8 @@ class Question:
             start_new_session=True,
         )
 
-    def answer(self, timeout: float) -> bytes:
-        """Ask, and return the answer, JSON.
+    def answer(self, timeout: float) -> ComposeAnswer:
+        """Ask, and return the answer.
 
         Args:
             timeout: seconds until giving up.
@@ -65,6 +66,7 @@ class Question:
         Raises:
             StepError: Compose does not accept the files, or is not installed.
         """
+        asked = time.time_ns()
         try:
             done = subprocess.run(
                 self.command,
@@ -91,7 +93,7 @@ class Question:
                 kind=Kind.USER_INPUT,
                 component="compose file",
             )
-        return done.stdout
+        return ComposeAnswer(done.stdout, asked)
 
 
 def read(scenario: Scenario, run: Run, timeout: float) -> dict[str, Any]:
@@ -106,10 +108,11 @@ def read(scenario: Scenario, run: Run, timeout: float) -> dict[str, Any]:
         StepError: Compose does not accept them, or is not installed.
     """
     answer = run.models.get(scenario.profile)
-    if answer is None:
+    # It may have waited long for its environment since.
+    if answer is None or _written_since(answer.asked, scenario.entry.compose_files):
         asked = question(scenario, run.root, run.port_base, run.subnet_pool, run.environ)
         answer = asked.answer(timeout)
-    found: dict[str, Any] = json.loads(answer)
+    found: dict[str, Any] = json.loads(answer.text)
     return found
 
 
@@ -159,6 +162,13 @@ def question(
         **(_of_functions(subnets) if entry.mode == "containerd" else {}),
     }
     return Question(tuple(config_command(context.project, entry.compose_files)), variables)
+
+
+def _written_since(moment: int, files: Iterable[Path]) -> bool:
+    try:
+        return any(path.stat().st_mtime_ns >= moment for path in files)
+    except OSError:  # Compose tells of it
+        return True
 
 
 def _nobodys() -> Credentials:

@@ -28,6 +28,19 @@ class Hooks(Protocol):
 
 
 @dataclass(frozen=True)
+class ComposeAnswer:
+    """What Compose has said of compose files.
+
+    Attributes:
+        text: one JSON document.
+        asked: when it was asked, in nanoseconds since the epoch.
+    """
+
+    text: bytes
+    asked: int
+
+
+@dataclass(frozen=True)
 class Run:
     """What all environments of one run share.
 
@@ -47,7 +60,7 @@ class Run:
         cancelled: set when the run gives up.
         observer: sees each event and each line of output, from any thread.
         hook_files: where the project's part of the deploy phase is written.
-        models: what Compose has said of compose files, JSON by profile, see `compose_reading`.
+        models: what Compose has said of compose files, by profile, see `compose_reading`.
         redact: knows the secrets of all environments.
     """
 
@@ -66,5 +79,5 @@ class Run:
     cancelled: threading.Event
     observer: Observer = NOBODY
     hook_files: tuple[Path, ...] = ()
-    models: Mapping[str, bytes] = field(default_factory=dict)
+    models: Mapping[str, ComposeAnswer] = field(default_factory=dict)
     redact: Redactor = field(default_factory=Redactor)
