@@ -231,8 +231,9 @@ class DockerProject(Project):
         """Return what its runs have left behind, on the engine too."""
         expected = {
             str(self.host / "subnets.json"),
-            str(self._home / ".docker"),
-        }  # the latter is buildx's own
+            str(self.host / "registry.json"),  # of the registry, which outlives runs; the first one makes it
+            str(self._home / ".docker"),  # buildx's own
+        }
         found = [line for line in super().left_over() if line not in expected]
         if (table := self.host / "subnets.json").exists():
             leases = json.loads(table.read_text())["leases"].items()
