@@ -175,19 +175,32 @@ def test_the_callers_proxies_and_profile_are_not_asked_for_what_is_inside(
 
 
 def test_what_clients_are_made_from_is_loaded_while_their_environment_comes_up(shop: Project) -> None:
-    """The environment is not ready before: its hook waits for what only a fixture's preparation loads."""
+    """The environment is not ready before: its hook waits for the import of a library of clients."""
     shop.write(
         "conftest.py",
-        "import sys, time\n"
+        "import sys, threading\n"
+        "loaded = threading.Event()\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'boto3': loaded.set()\n"
+        "sys.meta_path.insert(0, Finder())\n"
         "def pytest_esb_deploy(environment, log):\n"
-        "    deadline = time.monotonic() + 60\n"
-        "    while not {'boto3.session', 's3transfer'} <= set(sys.modules):\n"
-        "        assert time.monotonic() < deadline, 'nothing was loaded'\n"
-        "        time.sleep(0.01)\n",
+        "    assert loaded.wait(60), 'nothing was loaded'\n",
     )
     shop.write("e2e/scenarios/test_s3.py", "def test_s3(esb_s3): assert esb_s3.list_buckets()\n")
     result = shop.run("-n", "0", "--esb-profile", "one-local")
     result.assert_outcomes(passed=2)
+
+
+def test_a_broken_file_of_aws_fails_the_tests_that_need_a_client_alone(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading clients ahead must not take the environment from tests that ask for none."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(shop.write("aws-config", "no section\n")))
+    shop.write("e2e/scenarios/test_s3.py", "def test_s3(esb_s3): assert esb_s3.list_buckets()\n")
+    result = shop.run("-n", "0", "--esb-profile", "one-local")
+    result.assert_outcomes(passed=1, errors=1)
+    assert "Unable to parse config file" in output(result)
 
 
 def test_secrets_in_a_functions_last_words_are_not_in_the_summary(shop: Project) -> None:
