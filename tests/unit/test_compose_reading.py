@@ -25,17 +25,32 @@ def test_a_docker_without_compose_is_told_as_that(tmp_path: Path) -> None:
     assert raised.value.remedy == "make engine installs it"
 
 
+def test_a_compose_that_does_not_answer_is_ended(tmp_path: Path) -> None:
+    """The error is the deadline's, and the command is gone."""
+    started = tmp_path / "pid"
+    command = f"echo $$ > {started}.new; mv {started}.new {started}; exec sleep 600"
+    asked = Question(("sh", "-c", command), {"PATH": os.environ["PATH"]})
+    with pytest.raises(StepError, match="did not answer in time"):
+        asked.answer(1)
+    assert not Path("/proc", started.read_text().strip()).exists()
+
+
+@pytest.mark.parametrize("name", ["docker-compose.yml", ".env"])
 @pytest.mark.parametrize(("later", "read"), [(-1, "old"), (1, "new")])
 def test_files_that_were_written_since_the_run_began_are_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: int, read: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, later: int, read: str
 ) -> None:
     """A run may wait long for its environment; what it makes then has to be what the files say then."""
-    file, asked = tmp_path / "docker-compose.yml", time.time_ns()
-    file.touch()
-    os.utime(file, ns=(asked + later, asked + later))
+    compose, env, asked = tmp_path / "docker-compose.yml", tmp_path / ".env", time.time_ns()
+    for file in (compose, env):
+        file.touch()
+        moment = asked + (later if file.name == name else -1)
+        os.utime(file, ns=(moment, moment))
     anew = Question(("echo", '{"name": "new"}'), {"PATH": os.environ["PATH"]})
     monkeypatch.setattr(compose_reading, "question", lambda *_: anew)
-    scenario = SimpleNamespace(profile="e2e-docker", entry=SimpleNamespace(compose_files=[file]))
+    scenario = SimpleNamespace(
+        profile="e2e-docker", entry=SimpleNamespace(compose_files=[compose], env_file=env)
+    )
     answers = {"e2e-docker": ComposeAnswer(b'{"name": "old"}', asked)}
     run = SimpleNamespace(models=answers, root=tmp_path, port_base=18000, subnet_pool=None, environ={})
     assert compose_reading.read(cast(Any, scenario), cast(Any, run), 60) == {"name": read}

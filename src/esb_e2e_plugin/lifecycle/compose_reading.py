@@ -42,8 +42,12 @@ class Question:
     command: tuple[str, ...]
     variables: Mapping[str, str]
 
-    def begin(self, output: IO[bytes], errors: IO[bytes]) -> "subprocess.Popen[bytes]":
+    def begin(self, output: IO[bytes] | int, errors: IO[bytes] | int) -> "subprocess.Popen[bytes]":
         """Start to ask.
+
+        Args:
+            output: where the answer goes, as `subprocess` takes it.
+            errors: where it says what is wrong.
 
         Raises:
             FileNotFoundError: there is no docker command.
@@ -68,22 +72,19 @@ class Question:
         """
         asked = time.time_ns()
         try:
-            done = subprocess.run(
-                self.command,
-                env=for_no_engine(self.variables),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=timeout,
-                start_new_session=True,
-                check=False,
-            )
+            process = self.begin(subprocess.PIPE, subprocess.PIPE)
         except FileNotFoundError:
             raise engine_error("there is no docker command", "make engine installs it") from None
-        except subprocess.TimeoutExpired:
-            raise engine_error("docker compose config did not answer in time") from None
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()
-            if is_missing(done.returncode, said):
+        with process:
+            try:
+                text, errors = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                raise engine_error("docker compose config did not answer in time") from None
+            finally:
+                process.kill()
+        if process.returncode != 0:
+            said = errors.decode(errors="replace").strip()
+            if is_missing(process.returncode, said):
                 raise engine_error("docker has no Compose (docker compose)", "make engine installs it")
             lines = said.splitlines()
             raise StepError(
@@ -93,7 +94,7 @@ class Question:
                 kind=Kind.USER_INPUT,
                 component="compose file",
             )
-        return ComposeAnswer(done.stdout, asked)
+        return ComposeAnswer(text, asked)
 
 
 def read(scenario: Scenario, run: Run, timeout: float) -> dict[str, Any]:
@@ -107,9 +108,10 @@ def read(scenario: Scenario, run: Run, timeout: float) -> dict[str, Any]:
     Raises:
         StepError: Compose does not accept them, or is not installed.
     """
-    answer = run.models.get(scenario.profile)
+    answer, entry = run.models.get(scenario.profile), scenario.entry
+    files = (*entry.compose_files, *([entry.env_file] if entry.env_file is not None else []))
     # It may have waited long for its environment since.
-    if answer is None or _written_since(answer.asked, scenario.entry.compose_files):
+    if answer is None or _written_since(answer.asked, files):
         asked = question(scenario, run.root, run.port_base, run.subnet_pool, run.environ)
         answer = asked.answer(timeout)
     found: dict[str, Any] = json.loads(answer.text)
