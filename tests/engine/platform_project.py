@@ -1,12 +1,15 @@
 """The project's own platform as a project of its own, and the images of its functions."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from tests.engine.e2e_docker_project import ENVIRONMENT, HOLD, IMAGE, DockerProject, docker
+from tests.faults.project import own_ports
 
 SMOKE = "e2e/scenarios/smoke"
 MATRIX = "e2e/environments/test_matrix.yaml"
@@ -61,6 +64,20 @@ class Containerd(Platform):
     def write_matrix(self, **more: Any) -> None:
         """Write the matrix; no image is built from fixtures."""
         super().write_matrix(image_uri_overrides={}, image_runtime_overrides={}, **more)
+
+
+_Platform = TypeVar("_Platform", bound=Platform)
+
+
+@contextmanager
+def making_platform(folder: Path, kind: type[_Platform]) -> Iterator[_Platform]:
+    """Yield a platform with ports of its own below a folder; remove whatever a failed test has left."""
+    with own_ports() as base:
+        project = kind(folder / "platform", base)
+        try:
+            yield project
+        finally:
+            project.end()
 
 
 def function_images() -> list[str]:

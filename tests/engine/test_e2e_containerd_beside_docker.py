@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.engine.e2e_docker_project import making_projects
-from tests.engine.platform_project import MATRIX, SMOKE, Platform
+from tests.engine.platform_project import MATRIX, SMOKE, Platform, making_platform
 from tests.faults.project import Result
 
 pytestmark = pytest.mark.engine
@@ -52,9 +51,7 @@ class Both(Platform):
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Both]:
     """A copy of the project's environments and scenarios."""
-    with making_projects(tmp_path) as make:
-        project = make("platform", kind=Both)
-        assert isinstance(project, Both)
+    with making_platform(tmp_path, Both) as project:
         yield project
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.e2e_docker_project import docker, labelled, making_projects
+from tests.engine.e2e_docker_project import docker, labelled
 from tests.engine.platform_project import CONTAINERD as ENVIRONMENT
-from tests.engine.platform_project import SMOKE, WARM, Containerd
+from tests.engine.platform_project import SMOKE, WARM, Containerd, making_platform
 from tests.faults.project import eventually
 
 pytestmark = pytest.mark.engine
@@ -25,9 +25,7 @@ VOLUMES = ("certificates", "config", "images", "node")
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Containerd]:
     """A copy of the project's environments and scenarios."""
-    with making_projects(tmp_path) as make:
-        project = make("platform", kind=Containerd)
-        assert isinstance(project, Containerd)
+    with making_platform(tmp_path, Containerd) as project:
         yield project
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.e2e_docker_project import ENVIRONMENT, IMAGE, docker, making_projects
-from tests.engine.platform_project import SMOKE, Platform, function_images
+from tests.engine.e2e_docker_project import ENVIRONMENT, IMAGE, docker
+from tests.engine.platform_project import SMOKE, Platform, function_images, making_platform
 
 pytestmark = pytest.mark.engine
 
@@ -17,9 +17,7 @@ pytestmark = pytest.mark.engine
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """A copy of the project's environments and scenarios."""
-    with making_projects(tmp_path) as make:
-        project = make("platform", kind=Platform)
-        assert isinstance(project, Platform)
+    with making_platform(tmp_path, Platform) as project:
         yield project
 
 

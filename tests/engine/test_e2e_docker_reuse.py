@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.engine.e2e_docker_project import ENVIRONMENT, docker, making_projects
-from tests.engine.platform_project import Platform
+from tests.engine.e2e_docker_project import ENVIRONMENT, docker
+from tests.engine.platform_project import Platform, making_platform
 from tests.faults.project import Result
 
 pytestmark = pytest.mark.engine
@@ -29,9 +29,7 @@ def test_echo(esb_gateway):
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """A copy of the project's environments and scenarios, with names of images that no other run has."""
-    with making_projects(tmp_path) as make:
-        project = make("platform", kind=Platform)
-        assert isinstance(project, Platform)
+    with making_platform(tmp_path, Platform) as project:
         for name in ("images", "esb_services"):
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(SERVICES / name, project.root / "services" / name, ignore=ignored)

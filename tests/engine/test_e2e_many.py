@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.engine.e2e_docker_project import making_projects
-from tests.engine.platform_project import MATRIX, Platform
+from tests.engine.platform_project import MATRIX, Platform, making_platform
 
 pytestmark = pytest.mark.engine
 
@@ -40,9 +39,7 @@ class Many(Platform):
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Many]:
     """A copy of the project's environments and scenarios."""
-    with making_projects(tmp_path) as make:
-        project = make("platform", kind=Many)
-        assert isinstance(project, Many)
+    with making_platform(tmp_path, Many) as project:
         yield project
 
 

@@ -17,7 +17,7 @@ import yaml
 
 from tests.cli.esb_shell import Shell
 from tests.engine.e2e_docker_project import DockerProject, docker, labelled, making_projects
-from tests.engine.platform_project import Platform
+from tests.engine.platform_project import Platform, making_platform
 from tests.faults.project import eventually
 
 pytestmark = pytest.mark.engine
@@ -29,9 +29,7 @@ SECONDS = 300
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The platform with two environments, `test1` and `test2`, brought up at once by two shells."""
-    with making_projects(tmp_path_factory.mktemp("esb")) as make:
-        project = make("platform", kind=Platform)
-        assert isinstance(project, Platform)
+    with making_platform(tmp_path_factory.mktemp("esb"), Platform) as project:
         shell = shell_in(project)
         ups = [shell.start("up", "--env", name) for name in ("test1", "test2")]
         for up in ups:
