@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from esb_e2e_plugin.processes import end_marked
-from tests.plugin.esb_project import Project, clean_environment
+from tests.plugin.esb_project import Project, clean_environment, entries
+from tests.plugin.shop import ECHO_TEST, HOOKS
 
 
 @pytest.fixture
@@ -24,3 +25,13 @@ def project(
     yield (made := Project(pytester, host))
     for state in (made.path / ".esb" / "e2e" / "state").glob("*"):
         end_marked(str(state.resolve()), 10)
+
+
+@pytest.fixture
+def shop(project: Project) -> Project:
+    """A project with one environment, one function and its test, and a conftest that notes each hook."""
+    project.matrix(entries("one-local"))
+    project.artifact("one-local")
+    project.write("conftest.py", HOOKS)
+    project.write("e2e/scenarios/test_echo.py", ECHO_TEST)
+    return project

@@ -1,4 +1,4 @@
-"""Environments as a user has them: brought up, used, kept, failed, removed; with real services."""
+"""Environments as a user has them: brought up, used, kept, removed; with real services."""
 
 from __future__ import annotations
 
@@ -15,41 +15,7 @@ import pytest
 
 from esb_e2e_plugin.events import KINDS
 from tests.plugin.esb_project import Project, entries, listens, output, reported
-
-HOOKS = """
-import json, os
-from pathlib import Path
-
-FILE = Path(__file__).with_name("hooks.jsonl")
-
-def note(hook, **facts):
-    with FILE.open("a") as file:
-        file.write(json.dumps({"hook": hook, "pid": os.getpid(), **facts}) + "\\n")
-
-def pytest_esb_deploy(environment, log):
-    log("the project deploys")
-    note("deploy", name=environment.name, url=environment.urls.gateway)
-
-def pytest_esb_environment_ready(environment):
-    note("ready", name=environment.name)
-
-def pytest_esb_environment_failed(environment, failure):
-    note("failed", name=environment, phase=failure.phase)
-
-def pytest_esb_results(results):
-    note("results", results=results)
-
-def pytest_unconfigure(config):
-    import esb_e2e_plugin
-    if esb_e2e_plugin.RESULTS in config.stash:
-        note("stash", results=config.stash[esb_e2e_plugin.RESULTS])
-"""
-
-ECHO_TEST = """
-def test_echo(esb_gateway):
-    response = esb_gateway.post("/api/echo", json={"x": 1})
-    assert response.status_code == 200
-"""
+from tests.plugin.shop import ECHO_TEST, failure_block, hook_names, hooks, phases, ran
 
 CANARIES = {
     "AUTH_USER": "canary user/1",
@@ -59,49 +25,6 @@ CANARIES = {
     "S3_ACCESS_KEY": "canaryaccess5",
     "S3_SECRET_KEY": "canary/secret+key6",
 }
-
-
-@pytest.fixture
-def shop(project: Project) -> Project:
-    """A project with one environment, one function and its test, and a conftest that notes each hook."""
-    project.matrix(entries("one-local"))
-    project.artifact("one-local")
-    project.write("conftest.py", HOOKS)
-    project.write("e2e/scenarios/test_echo.py", ECHO_TEST)
-    return project
-
-
-def hooks(project: Project) -> list[dict[str, object]]:
-    """Return which hooks were called since the last time."""
-    path = project.path / "hooks.jsonl"
-    noted = [json.loads(line) for line in path.read_text().splitlines()]
-    path.unlink()
-    return noted
-
-
-def hook_names(project: Project) -> list[object]:
-    return [note["hook"] for note in hooks(project)]
-
-
-def phases(project: Project, environment: str) -> list[tuple[str, str, bool | None]]:
-    """Return what the events say of the phases: start or finish, name, success."""
-    return [
-        (event["kind"].removeprefix("phase."), event["phase"], event.get("ok"))
-        for event in project.events(environment)
-        if event["kind"] in ("phase.started", "phase.finished")
-    ]
-
-
-def ran(*names: str) -> list[tuple[str, str, bool | None]]:
-    """Return what the events say of phases that went well."""
-    return [entry for name in names for entry in (("started", name, None), ("finished", name, True))]
-
-
-def failure_block(result: pytest.RunResult, title: str) -> str:
-    """Return the block of the summary with a title, without the next ones."""
-    text = result.stdout.str()
-    assert text.count(f" Failed: {title} ") == 1, text
-    return re.split(r"\n={3,}", text.split(f" Failed: {title} ")[1])[0]
 
 
 def test_a_run_brings_an_environment_up_uses_it_and_leaves_nothing_but_results(shop: Project) -> None:
@@ -152,55 +75,6 @@ def test_an_environment_may_be_bound_on_an_ipv6_address(shop: Project) -> None:
     result = shop.run("--esb-profile", "one-local", "--esb-timeout-compose", "20")
     result.assert_outcomes(passed=1)
     shop.assert_removed("one-local")
-
-
-def test_the_callers_proxies_and_profile_are_not_asked_for_what_is_inside(
-    shop: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Gateway and stores are on this machine, whatever leads out of it, and have credentials of their own."""
-    monkeypatch.setenv("AWS_PROFILE", "of-somebody")
-    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    shop.write(
-        "e2e/scenarios/test_stores.py",
-        "def test_stores(esb_s3, esb_dynamodb, esb_lambda):\n"
-        "    assert esb_s3.list_buckets()['Buckets'] == []\n"
-        "    assert esb_dynamodb.list_tables()['TableNames'] == []\n"
-        "    assert esb_lambda.invoke(FunctionName='echo')['StatusCode'] == 200\n",
-    )
-    result = shop.run("--esb-profile", "one-local")
-    result.assert_outcomes(passed=2)
-
-
-def test_what_clients_are_made_from_is_loaded_while_their_environment_comes_up(shop: Project) -> None:
-    """The environment is not ready before: its hook waits for the import of a library of clients."""
-    shop.write(
-        "conftest.py",
-        "import sys, threading\n"
-        "loaded = threading.Event()\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'boto3': loaded.set()\n"
-        "sys.meta_path.insert(0, Finder())\n"
-        "def pytest_esb_deploy(environment, log):\n"
-        "    assert loaded.wait(60), 'nothing was loaded'\n",
-    )
-    shop.write("e2e/scenarios/test_s3.py", "def test_s3(esb_s3): assert esb_s3.list_buckets()\n")
-    result = shop.run("-n", "0", "--esb-profile", "one-local")
-    result.assert_outcomes(passed=2)
-
-
-def test_a_broken_file_of_aws_fails_the_tests_that_need_a_client_alone(
-    shop: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Loading clients ahead must not take the environment from tests that ask for none."""
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(shop.write("aws-config", "no section\n")))
-    shop.write("e2e/scenarios/test_s3.py", "def test_s3(esb_s3): assert esb_s3.list_buckets()\n")
-    result = shop.run("-n", "0", "--esb-profile", "one-local")
-    result.assert_outcomes(passed=1, errors=1)
-    assert "Unable to parse config file" in output(result)
 
 
 def test_secrets_in_a_functions_last_words_are_not_in_the_summary(shop: Project) -> None:
@@ -364,58 +238,6 @@ def test_an_environment_is_built_used_taken_over_kept_and_removed(shop: Project)
     shop.assert_removed("one-local")
 
 
-def test_a_failing_deploy_hook_fails_the_deploy_phase_for_every_test_at_once(shop: Project) -> None:
-    """The hook's exception is the cause; each test is an error of one line; the environment is removed."""
-    shop.write(
-        "conftest.py", HOOKS.replace('log("the project deploys")', 'raise RuntimeError("no seed data")')
-    )
-    shop.write("e2e/scenarios/test_more.py", "def test_more(esb_environment): pass\n")
-    result = shop.run("-n", "2", "--esb-profile", "one-local")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(errors=2)
-    cause = "a pytest_esb_deploy hook failed: RuntimeError: no seed data"
-    assert f"cause:     {cause}" in failure_block(result, "one-local > deploy")
-    assert "tests:     2 ended in this error" in failure_block(result, "one-local > deploy")
-    assert len([line for line in result.outlines if line.startswith("ERROR e2e/scenarios/test_")]) == 2
-    assert "= ERRORS =" not in output(result)
-    assert "Traceback" not in output(result)
-    assert [(note["hook"], note.get("phase")) for note in hooks(shop)] == [
-        ("failed", "deploy"),
-        ("results", None),
-        ("stash", None),
-    ]
-    assert phases(shop, "one-local")[4:] == [
-        ("started", "deploy", None),
-        ("finished", "deploy", False),
-        *ran("cleanup"),
-    ]
-    shop.assert_removed("one-local")
-
-
-@pytest.mark.parametrize(
-    ("hook", "cause"),
-    [
-        ("deploy(environment, log)", "a pytest_esb_deploy hook failed: Failed: no seed data"),
-        (
-            "environment_ready(environment)",
-            "a pytest_esb_environment_ready hook failed: Failed: no seed data",
-        ),
-    ],
-)
-def test_a_hook_that_ends_like_a_test_fails_its_environment(shop: Project, hook: str, cause: str) -> None:
-    """`pytest.fail` and `sys.exit` are no `Exception`: nobody must wait for ever, and nothing may stay."""
-    shop.write(
-        "conftest.py",
-        f"import pytest\n\ndef pytest_esb_{hook}:\n    pytest.fail('no seed data')\n\n"
-        "def pytest_esb_environment_failed(environment, failure):\n    raise SystemExit(3)\n",
-    )
-    result = shop.run("-n", "0", "--esb-profile", "one-local")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(errors=1)
-    assert f"cause:     {cause}" in failure_block(result, "one-local > deploy")
-    shop.assert_removed("one-local")
-
-
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_run_needs_none_of_the_plugins_that_pytest_can_do_without(shop: Project, workers: str) -> None:
     """Options of a plugin that is left out are not there, and nobody misses them."""
@@ -432,114 +254,6 @@ def test_a_debugger_has_all_the_time_in_the_world(shop: Project) -> None:
     result = shop.run("-n", "0", "--esb-profile", "one-local", "--esb-timeout-compose=0.001", "--pdb")
     assert result.ret == pytest.ExitCode.OK
     shop.assert_removed("one-local")
-
-
-BAD_FUNCTIONS = "functions:\n  echo: {image: [not, text]}\n"
-
-
-def test_two_environments_come_up_in_parallel_and_fail_independently(shop: Project) -> None:
-    """A broken one fails with its cause while the other is green; both bring-ups overlap."""
-    shop.matrix(entries("one-local", "bad-local"))
-    shop.artifact("bad-local", BAD_FUNCTIONS)
-    result = shop.run("-n", "2", "--esb-profile", "all", "--esb-log-lines", "3")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(passed=1, errors=1)
-    block = failure_block(result, "bad-local > deploy")
-    assert "functions.yml" in block
-    assert "functions.echo.image" in block
-    assert len(re.findall(r"\n  \d\d:\d\d:", block)) == 3
-    assert "last 3 lines of " in block
-    assert "reproduce: pytest --esb-profile bad-local" in block
-    assert "Failed: one-local" not in output(result)
-    noted = hooks(shop)
-    assert noted[-1]["results"] == {"one-local": True, "bad-local": False}
-    assert sorted(str(note["hook"]) for note in noted) == ["deploy", "failed", "ready", "results", "stash"]
-    spans = {}
-    for name in ("one-local", "bad-local"):
-        times = {e["kind"] + e["phase"]: e["t"] for e in shop.events(name) if e["kind"].startswith("phase.f")}
-        start = min(event["t"] for event in shop.events(name))
-        spans[name] = (start, times["phase.finishedcompose"])
-        shop.assert_removed(name)
-    (first_start, first_end), (second_start, second_end) = spans.values()
-    assert first_start < second_end
-    assert second_start < first_end
-
-
-def test_an_environment_that_no_test_uses_fails_a_build_only_run(shop: Project) -> None:
-    """Built without a test, a broken environment gives exit code 1 and is removed; the other stays up."""
-    shop.matrix(entries("one-local", "bad-local", artifacts=True))
-    shop.artifact("bad-local", BAD_FUNCTIONS)
-    result = shop.run("--esb-profile", "all", "--esb-build-only")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "functions.echo.image" in failure_block(result, "bad-local > deploy")
-    assert hooks(shop)[-1]["results"] == {"one-local": True, "bad-local": False}
-    assert len(shop.processes("one-local")) == 4
-    shop.assert_removed("bad-local")
-
-
-def test_a_crashed_worker_is_reported_and_the_environment_is_removed(shop: Project) -> None:
-    """A test that ends its worker fails; the others run elsewhere, the run ends and cleans up."""
-    shop.write(
-        "e2e/scenarios/test_crash.py",
-        "import os, pytest\n"
-        "def test_crash(esb_environment): os._exit(7)\n"
-        "@pytest.mark.parametrize('number', range(4))\n"
-        "def test_other(esb_gateway_url, number): pass\n",
-    )
-    result = shop.run("-n", "2", "-rA", "--esb-profile", "one-local")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.assert_outcomes(passed=5, failed=1)
-    block = failure_block(result, "one-local > test")
-    assert "e2e/scenarios/test_crash.py::test_crash[one-local]: worker 'gw" in block
-    assert "crashed while running" in block
-    assert hooks(shop)[-1]["results"] == {"one-local": False}
-    shop.assert_removed("one-local")
-
-
-def test_a_clean_up_that_leaves_something_fails_the_environment_and_names_it(shop: Project) -> None:
-    """What stays is named with the command that removes it, in a phase of its own."""
-    shop.write(
-        "conftest.py",
-        HOOKS
-        + "def pytest_esb_environment_ready(environment):\n"
-        + "    import types\n"
-        + "    from esb_e2e_plugin.lifecycle import cleanup\n"
-        + "    def refuse(path):\n"
-        + "        raise PermissionError(1, 'Operation not permitted', str(path))\n"
-        + "    cleanup.shutil = types.SimpleNamespace(rmtree=refuse)\n",
-    )
-    result = shop.run("--esb-profile", "one-local")
-    result.assert_outcomes(passed=1)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "cause:     still there: " in failure_block(result, "one-local > cleanup")
-    certificates = shop.state("one-local") / "certificates"
-    shown = next(line for line in result.outlines if line.startswith("[one-local] cleanup: FAILED: "))
-    assert f"{certificates}: Operation not permitted (rm -rf {certificates})" in shown
-    left = [event for event in shop.events("one-local") if event["kind"] == "cleanup.left"]
-    assert len(left) == 1
-    assert shop.processes("one-local") == []
-
-
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_failure_that_cannot_be_recorded_ends_the_run_nevertheless(shop: Project, workers: str) -> None:
-    """With the disk full from the compose phase on, each waiting test gets the cause and the run ends."""
-    shop.write(
-        "conftest.py",
-        HOOKS
-        + "def pytest_configure(config):\n"
-        + "    from esb_e2e_plugin.events import Journal\n"
-        + "    event = Journal.event\n"
-        + "    def full(self, kind, **fields):\n"
-        + "        if fields.get('phase') not in (None, 'reset'):\n"
-        + "            raise OSError(28, 'No space left on device')\n"
-        + "        event(self, kind, **fields)\n"
-        + "    Journal.event = full\n",
-    )
-    result = shop.run("-n", workers, "--esb-profile", "one-local")
-    result.assert_outcomes(errors=1)
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert "No space left on device" in failure_block(result, "one-local > compose")
-    assert hooks(shop)[-1]["results"] == {"one-local": False}
 
 
 def test_an_environment_without_artifacts_is_deployed_by_hooks_alone(shop: Project) -> None:
