@@ -21,7 +21,7 @@ from esb_e2e_plugin.lifecycle.engine_inventory import Inventory
 from esb_e2e_plugin.locks import EnvironmentLock, lock_key
 from esb_e2e_plugin.networks import SubnetLedger
 from esb_e2e_plugin.ports import PortLedger
-from esb_e2e_plugin.processes import MARK, described, end_marked, marked
+from esb_e2e_plugin.processes import MARK, described, end_marked, marked, variable_of
 from esb_e2e_plugin.store import StateFile
 
 _MOMENT_SECONDS = 1.0
@@ -180,13 +180,8 @@ def _in_place_of(run_id: str, key: str, host: Path) -> Iterator[bool]:
 
 def _marks() -> set[str]:
     """Return the marks of this user's processes."""
-    wanted = f"{MARK}=".encode()
-    found = set()
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with suppress(OSError):
-                variables = Path(entry.path, "environ").read_bytes().split(b"\0")
-                found |= {v.removeprefix(wanted).decode() for v in variables if v.startswith(wanted)}
+    pids = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    found = {mark for pid in pids if (mark := variable_of(pid, MARK)) is not None}
     return {mark for mark in found if next(marked(mark), None) is not None}
 
 

@@ -13,7 +13,7 @@ from esb_e2e_plugin.lifecycle.backend import backend_of, engine_of, mark_of, pro
 from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
 from esb_e2e_plugin.locks import EnvironmentLock, lock_key
 from esb_e2e_plugin.process_identity import ProcessIdentity
-from esb_e2e_plugin.processes import marked
+from esb_e2e_plugin.processes import marked, variable_of
 from esb_e2e_plugin.store import EnvironmentState
 
 _COMMAND_LENGTH = 60
@@ -123,7 +123,7 @@ def _processes(target: Target) -> list[dict[str, Any]]:
             rows.append({"name": name, "kind": "service", "status": status, "detail": f"pid {who.pid}"})
     for pid in marked(mark_of(target.paths)):
         if pid not in known:
-            function = _variable(pid, "AWS_LAMBDA_FUNCTION_NAME")
+            function = variable_of(pid, "AWS_LAMBDA_FUNCTION_NAME")
             row = {"name": function or str(pid), "kind": "function" if function else "process"}
             rows.append({**row, "status": "running", "detail": f"pid {pid}: {_command(pid)}"})
     return rows
@@ -134,12 +134,3 @@ def _command(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         return b" ".join(words).decode(errors="replace").strip()[:_COMMAND_LENGTH]
     return ""
-
-
-def _variable(pid: int, name: str) -> str | None:
-    start = f"{name}=".encode()
-    with suppress(OSError):
-        for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-            if entry.startswith(start):
-                return entry.removeprefix(start).decode(errors="replace")
-    return None

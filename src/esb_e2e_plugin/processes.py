@@ -17,6 +17,7 @@ MARK = "ESB_PROCESS_MARK"
 """Variable that everything started for an environment carries: the real path of its state folder."""
 
 _PROC = Path("/proc")
+_EXEC_SECONDS = 1.0
 _SURE_LOOKS = 2
 _LOOK_AGAIN_SECONDS = 0.005
 
@@ -26,13 +27,21 @@ def marked(mark: str) -> Iterator[int]:
 
     The caller and its ancestors are left out: a run started from inside an environment must not end itself.
     """
-    wanted = f"{MARK}={mark}".encode()
     spared = set(_own_line())
     for entry in os.scandir(_PROC):
         if not entry.name.isdigit() or int(entry.name) in spared:
             continue
-        if _carries(int(entry.name), wanted):
+        if variable_of(int(entry.name), MARK) == mark:
             yield int(entry.name)
+
+
+def variable_of(pid: int, name: str) -> str | None:
+    """Return a variable of a process' environment; None where there is none, see `environment_of`."""
+    start = os.fsencode(f"{name}=")
+    for entry in environment_of(pid).split(b"\0"):
+        if entry.startswith(start):
+            return os.fsdecode(entry.removeprefix(start))
+    return None
 
 
 def end_marked(mark: str, timeout: float) -> list[int]:
@@ -47,15 +56,35 @@ def end_marked(mark: str, timeout: float) -> list[int]:
     """
     deadline = time.monotonic() + timeout
     empty_looks = 0
-    # A process shows no environment for an instant of its exec: only a second empty look is sure.
+    # One that is started while the list of processes is read is not in it: only a second look is sure.
     while empty_looks < _SURE_LOOKS:
         pids = list(marked(mark))
         if pids and time.monotonic() >= deadline:
             return pids
         empty_looks = 0 if pids else empty_looks + 1
-        _kill(pids, f"{MARK}={mark}".encode(), deadline)
+        _kill(pids, mark, deadline)
         time.sleep(_LOOK_AGAIN_SECONDS)
     return []
+
+
+def environment_of(pid: int) -> bytes:
+    """Return the variables that a process was started with.
+
+    An exec takes command line and environment from a process before it gives it the new ones, and on a busy
+    machine tens of milliseconds lie between: a process that shows neither is looked at again.
+
+    Returns:
+        `NAME=value` entries, each ended by a null byte; empty where the process is gone or another user's.
+    """
+    folder = _PROC / str(pid)
+    deadline = time.monotonic() + _EXEC_SECONDS
+    with suppress(OSError):
+        while not (environment := (folder / "environ").read_bytes()) and time.monotonic() < deadline:
+            if (folder / "cmdline").read_bytes():
+                return (folder / "environ").read_bytes()
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        return environment
+    return b""
 
 
 def described(pids: Iterable[int]) -> list[str]:
@@ -82,27 +111,19 @@ def _own_line() -> Iterator[int]:
         pid = int(stat.rpartition(")")[2].split()[1])
 
 
-def _kill(pids: Sequence[int], wanted: bytes, deadline: float) -> None:
+def _kill(pids: Sequence[int], mark: str, deadline: float) -> None:
     with ExitStack() as stack:
         descriptors = [stack.enter_context(_descriptor(pid)) for pid in pids]
         killed = [
             descriptor
             for pid, descriptor in zip(pids, descriptors, strict=True)
-            if descriptor is not None and _carries(pid, wanted)
+            if descriptor is not None and variable_of(pid, MARK) == mark
         ]
         for descriptor in killed:
             with suppress(ProcessLookupError):  # it has ended since, as with one that was killed before it
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         for descriptor in killed:
             descriptors_ended([descriptor], deadline - time.monotonic())
-
-
-def _carries(pid: int, wanted: bytes) -> bool:
-    try:
-        environment = (_PROC / str(pid) / "environ").read_bytes()
-    except OSError:  # gone meanwhile, or another user's
-        return False
-    return wanted in environment.split(b"\0")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import yaml
 
 from artifactctl.identity import entry_id
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS
-from esb_e2e_plugin.processes import descriptors_ended
+from esb_e2e_plugin.processes import descriptors_ended, environment_of
 from tests.distribution import fitting
 from tests.lean import LEAN
 
@@ -175,7 +175,9 @@ class Run:
         mark = b"ESB_PROCESS_MARK="
         children = [int(pid) for pid in task.read_text().split()]
         return [
-            pid for pid in children if mark not in _environ(pid) and b"exec(eval(sys.stdin" in _command(pid)
+            pid
+            for pid in children
+            if mark not in environment_of(pid) and b"exec(eval(sys.stdin" in _command(pid)
         ]
 
     def reaper(self) -> int:
@@ -324,7 +326,7 @@ class Project:
         """Return every process that this project's runs have started, services and workers included."""
         mine = str(self.folder).encode() + b"/"
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        return [pid for pid in pids if pid != os.getpid() and mine in _environ(pid)]
+        return [pid for pid in pids if pid != os.getpid() and mine in environment_of(pid)]
 
     def left_over(self) -> list[str]:
         """Return what its runs have left behind beside log, events, lock files and the table of ports."""
@@ -370,13 +372,6 @@ class Project:
     def _ports(self) -> Iterator[int]:
         for base in range(self.port_base, self.port_base + BLOCKS * BLOCK_SIZE, BLOCK_SIZE):
             yield from (base + offset for offset in OFFSETS.values())
-
-
-def _environ(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return b""
 
 
 def _command(pid: int) -> bytes:

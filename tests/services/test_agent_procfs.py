@@ -35,6 +35,17 @@ def test_only_processes_with_the_mark_are_killed(tmp_path: Path) -> None:
             process.communicate()
 
 
+def test_a_process_is_found_in_the_middle_of_its_exec(tmp_path: Path) -> None:
+    """It shows no environment then; one that does nothing but exec is found at every look."""
+    script = tmp_path / "again"
+    script.write_text('#!/bin/sh\nexec "$0"\n')
+    script.chmod(0o700)
+    with subprocess.Popen([script], env={procfs.MARK: f"{tmp_path}/"}) as process:
+        marks = [procfs.mark_of(process.pid) for _ in range(1000)]
+        assert procfs.kill_marked(f"{tmp_path}/", PATIENCE) == 1
+    assert marks == [f"{tmp_path}/"] * 1000
+
+
 def test_a_tree_holds_grandchildren_and_their_memory() -> None:
     """Descendants of a process are found and measured with it."""
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLD!r}])"

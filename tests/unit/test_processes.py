@@ -127,6 +127,19 @@ def test_a_process_that_has_ended_but_was_not_waited_for_is_no_obstacle(start: S
     assert not ProcessIdentity(process.pid, 0, boot_id()).alive
 
 
+def test_a_process_is_found_in_the_middle_of_its_exec(start: Start, mark: str, tmp_path: Path) -> None:
+    """It shows no environment then; one that does nothing but exec is found at every look."""
+    script = tmp_path / "again"
+    script.write_text('#!/bin/sh\nexec "$0"\n')
+    script.chmod(0o700)
+    process = start(f"import os; print('up', flush=True); os.execv({str(script)!r}, ['again'])", mark=mark)
+    assert line(process) == "up"
+    found = [list(marked(mark)) for _ in range(200)]
+    assert found == [[process.pid]] * 200
+    assert end_marked(mark, 10) == []
+    assert process.wait(10) == -9
+
+
 def test_what_cannot_be_ended_in_time_is_named(
     start: Start, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 MARK = "ESB_WORKER_MARK"
 """Variable in the environment block of every process of a worker: the worker's log folder and name."""
 
+_EXEC_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.005
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _MEMORY = re.compile(rb"^Vm(HWM|RSS):\s+(\d+) kB$", re.MULTILINE)
 
@@ -71,14 +73,27 @@ def _stat(pid: int) -> list[bytes] | None:
 
 def mark_of(pid: int) -> str | None:
     """Return the worker's mark in a process' environment block, or None where there is none."""
-    try:
-        block = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return None
-    for entry in block.split(b"\0"):
+    for entry in _environment(pid).split(b"\0"):
         if entry.startswith(MARK.encode() + b"="):
             return os.fsdecode(entry.partition(b"=")[2])
     return None
+
+
+def _environment(pid: int) -> bytes:
+    """Return a process' environment block; one without a command line is in the middle of an exec."""
+    end = time.monotonic() + _EXEC_SECONDS
+    with contextlib.suppress(OSError):
+        while not (block := _read(pid, "environ")) and time.monotonic() < end:
+            if _read(pid, "cmdline"):
+                return _read(pid, "environ")
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        return block
+    return b""
+
+
+def _read(pid: int, name: str) -> bytes:
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read()
 
 
 def signal_marked(prefix: str, number: signal.Signals) -> set[int]:
@@ -107,10 +122,10 @@ def kill_marked(prefix: str, deadline: float) -> int:
     hit: set[int] = set()
     empty = 0
     end = time.monotonic() + deadline
-    # a process shows no environment for an instant of its exec: only a second look is sure
+    # one that is started while the list of processes is read is not in it: only a second look is sure
     while empty < 2 and time.monotonic() < end:
         found = signal_marked(prefix, signal.SIGKILL)
         hit |= found  # a killed process may be seen once more before it is gone
         empty = 0 if found else empty + 1
-        time.sleep(0.005)
+        time.sleep(_LOOK_AGAIN_SECONDS)
     return len(hit)

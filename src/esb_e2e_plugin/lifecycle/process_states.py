@@ -6,10 +6,10 @@ from pathlib import Path
 from esb_e2e_plugin.lifecycle.health import HealthCheck, probe
 from esb_e2e_plugin.lifecycle.supervisor import Exit
 from esb_e2e_plugin.process_identity import ProcessIdentity
-from esb_e2e_plugin.processes import marked
+from esb_e2e_plugin.processes import marked, variable_of
 from esb_e2e_plugin.service_state import ServiceState
 
-_WORKER_NAME = b"ESB_WORKER_NAME="
+_WORKER_NAME = "ESB_WORKER_NAME"
 _STATES = {"T": "paused", "t": "paused", "Z": "exited", "X": "exited"}
 
 
@@ -40,17 +40,8 @@ def workers(mark: str) -> list[ServiceState]:
     Args:
         mark: what each process of the environment carries, see `processes.MARK`.
     """
-    names = {pid: name for pid in marked(mark) if (name := _worker_name(pid)) is not None}
+    names = {pid: name for pid in marked(mark) if (name := variable_of(pid, _WORKER_NAME)) is not None}
     return [ServiceState(name=name, state=_state(pid), function=True) for pid, name in sorted(names.items())]
-
-
-def _worker_name(pid: int) -> str | None:
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:  # gone meanwhile
-        return None
-    name = next((value for value in environment if value.startswith(_WORKER_NAME)), None)
-    return name.removeprefix(_WORKER_NAME).decode(errors="replace") if name is not None else None
 
 
 def _state(pid: int) -> str:
