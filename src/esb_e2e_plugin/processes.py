@@ -71,7 +71,8 @@ def environment_of(pid: int) -> bytes:
     """Return the variables that a process was started with.
 
     An exec takes command line and environment from a process before it gives it the new ones, and on a busy
-    machine tens of milliseconds lie between: a process that shows neither is looked at again.
+    machine tens of milliseconds lie between: a process that shows neither is looked at again, unless it has
+    no program, as kernel threads and zombies, which show nothing either.
 
     Returns:
         `NAME=value` entries, each ended by a null byte; empty where the process is gone or another user's.
@@ -79,8 +80,9 @@ def environment_of(pid: int) -> bytes:
     folder = _PROC / str(pid)
     deadline = time.monotonic() + _EXEC_SECONDS
     with suppress(OSError):
-        while not (environment := (folder / "environ").read_bytes()) and time.monotonic() < deadline:
-            if (folder / "cmdline").read_bytes():
+        while not (environment := (folder / "environ").read_bytes()):
+            (folder / "exe").readlink()
+            if (folder / "cmdline").read_bytes() or time.monotonic() >= deadline:
                 return (folder / "environ").read_bytes()
             time.sleep(_LOOK_AGAIN_SECONDS)
         return environment

@@ -7,14 +7,16 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from esb_e2e_plugin import processes
 from esb_e2e_plugin.process_identity import ProcessIdentity, boot_id, start_time
-from esb_e2e_plugin.processes import MARK, end_marked, marked
+from esb_e2e_plugin.processes import MARK, end_marked, environment_of, marked
 
 WAIT = "import sys; print('up', flush=True); sys.stdin.read()"
 
@@ -138,6 +140,16 @@ def test_a_process_is_found_in_the_middle_of_its_exec(start: Start, mark: str, t
     assert found == [[process.pid]] * 200
     assert end_marked(mark, 10) == []
     assert process.wait(10) == -9
+
+
+def test_what_has_no_program_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernel threads and zombies have no environment and command line: empty on older kernels."""
+    monkeypatch.setattr(processes, "_PROC", tmp_path)
+    monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("waited"))
+    for name in ("environ", "cmdline"):
+        (tmp_path / "7").mkdir(exist_ok=True)
+        (tmp_path / "7" / name).touch()
+    assert environment_of(7) == b""
 
 
 def test_what_cannot_be_ended_in_time_is_named(

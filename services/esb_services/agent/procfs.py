@@ -80,11 +80,15 @@ def mark_of(pid: int) -> str | None:
 
 
 def _environment(pid: int) -> bytes:
-    """Return a process' environment block; one without a command line is in the middle of an exec."""
+    """Return a process' environment block, which it does not have in the middle of an exec.
+
+    It has a program then and no command line; kernel threads and zombies have neither.
+    """
     end = time.monotonic() + _EXEC_SECONDS
     with contextlib.suppress(OSError):
-        while not (block := _read(pid, "environ")) and time.monotonic() < end:
-            if _read(pid, "cmdline"):
+        while not (block := _read(pid, "environ")):
+            Path(f"/proc/{pid}/exe").readlink()
+            if _read(pid, "cmdline") or time.monotonic() >= end:
                 return _read(pid, "environ")
             time.sleep(_LOOK_AGAIN_SECONDS)
         return block
