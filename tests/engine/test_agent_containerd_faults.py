@@ -68,7 +68,8 @@ def test_workers_outlive_the_crash_of_containerd_and_of_the_agent(
         assert agent.result(worker, {})["pid"] == pid
         eventually(lambda: node.execute("ctr", "version")[0] == 0, "containerd answers again")
         second = agent.start()
-        assert any("it is started again, and its tasks go on" in message for message in node.messages())
+        again = "it is started again, and its tasks go on"
+        eventually(lambda: any(again in message for message in node.messages()), "the node says what it did")
         node.ctr("tasks", "kill", "--signal", "SIGKILL", second.id)
         eventually(lambda: agent.listed()[second.id] == "EXITED", "the end is noticed by the new containerd")
         agent.service.kill()  # type: ignore[attr-defined]

@@ -17,6 +17,7 @@ from tests.engine.agent_docker_support import (
     docker_setup,
     is_worker_name,
     messages_of,
+    output_of,
 )
 from tests.services.agent_support import OWNER, Agent, worker_request
 from tests.services.service_process import PATIENCE, eventually
@@ -86,7 +87,10 @@ def test_log_lines_of_a_worker_carry_its_name_and_its_requests_ids(agent: Agent,
         x_amzn_trace_id="Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1",
         x_amzn_requestid="request-1",
     )
-    lines = [json.loads(line) for line in setup.container(worker.id).logs().decode().splitlines()]
+    container = setup.container(worker.id)
+    # The engine takes a line in some time after the function has answered.
+    eventually(lambda: "asleep" in messages_of(container), "the engine has the line")
+    lines = map(json.loads, output_of(container).splitlines())
     line = next(line for line in lines if line["message"] == "asleep")
     assert (line["service"], line["function"], line["worker"]) == ("function", "talker", worker.name)
     assert (line["request_id"], line["trace_id"]) == (
@@ -167,7 +171,8 @@ def test_a_crash_during_an_invocation_is_unavailable_with_its_cause(agent: Agent
             agent.invoke(worker, event)
         assert failure(error) == (grpc.StatusCode.UNAVAILABLE, f"worker {worker.name} exited with status 3")
     assert agent.listed() == {worker.id: "EXITED"}
-    assert "exited with status 3 during an invocation" in messages_of(setup.container(worker.id))[-1]
+    container, cause = setup.container(worker.id), "exited with status 3 during an invocation"
+    eventually(lambda: cause in "".join(messages_of(container)[-1:]), "the engine has the last line")
     agent.stub.DestroyContainer(worker_request(worker), timeout=PATIENCE)
     assert setup.containers() == []
 
