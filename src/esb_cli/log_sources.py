@@ -13,6 +13,7 @@ from esb_cli.log_lines import Line, Source, parse
 from esb_cli.project import Target
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.backend import engine_of, project_of
+from esb_e2e_plugin.log_files import log_files
 
 if TYPE_CHECKING:
     from esb_e2e_plugin.lifecycle.engine import Engine
@@ -59,7 +60,7 @@ class LogFiles:
 
     def read(self) -> Iterable[Line]:
         """Return what is in the files and was not read before."""
-        for path in sorted(self._folder.rglob("*.log")):
+        for path in log_files(self._folder):
             with suppress(FileNotFoundError), path.open("rb") as file:
                 start = self._offsets.get(path, 0)
                 file.seek(start)
@@ -109,7 +110,7 @@ class ContainerLogs:
             there.add(source.name)
             yield from _lines(source, self._engine.output(container["Id"], until=self._since))
         workers = self._folder / "functions"
-        for path in sorted(workers.glob("*.log")):
+        for path in log_files(workers):
             source = source_of(path.stem, self._project, worker=True)
             if source.name not in there:
                 before = ""

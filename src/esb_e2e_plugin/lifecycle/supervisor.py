@@ -13,6 +13,7 @@ from esb_e2e_plugin.diagnosis import LAST_LINES
 from esb_e2e_plugin.events import Journal, tail
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle.deadline import Deadline
+from esb_e2e_plugin.log_files import log_files
 from esb_e2e_plugin.process_identity import ProcessIdentity, boot_id, start_time
 from esb_e2e_plugin.processes import MARK, descriptors_ended, end_marked
 from esb_e2e_plugin.redaction import mask_file
@@ -174,7 +175,7 @@ class Supervisor:
         Args:
             to_the_end: also take a last line that has no newline yet.
         """
-        for path in sorted(self._logs.rglob("*.log")):
+        for path in log_files(self._logs):
             offset = self._offsets.get(path, 0)
             with suppress(FileNotFoundError), path.open("rb") as file:
                 file.seek(offset)
@@ -225,7 +226,7 @@ class Supervisor:
 
     def skip_old_lines(self) -> None:
         """Take everything that is in the logs now as known; nobody hid secrets in it meanwhile."""
-        for path in self._logs.rglob("*.log"):
+        for path in log_files(self._logs):
             with suppress(FileNotFoundError):
                 data = path.read_bytes()
                 self._mask(path, 0, data)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from esb_e2e_plugin.log_files import log_files
+
 if TYPE_CHECKING:
     from esb_e2e_plugin.owner import Outcome
 
@@ -76,7 +78,7 @@ def guilty_log(logs: Path, since: float, until: float) -> tuple[str, Path] | Non
         until: its end.
     """
     found = []
-    for path in logs.rglob("*.log"):
+    for path in log_files(logs):
         for when, record in _errors(path):
             # Some runtimes log whole seconds: those of the second in which the window starts count.
             if (since if when % 1 else int(since)) <= when <= until:
@@ -91,7 +93,11 @@ def guilty_log(logs: Path, since: float, until: float) -> tuple[str, Path] | Non
 def _errors(path: Path) -> Iterator[tuple[float, dict[str, Any]]]:
     from datetime import datetime
 
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:  # removed meanwhile
+        return
+    for line in text.splitlines():
         record = _record(line)
         if record is not None and record.get("level") in ("ERROR", "CRITICAL"):
             try:
