@@ -21,11 +21,10 @@ from esb_services.http1 import (
     read_message,
 )
 
-END_SECONDS = (2.5, 15.0)
-"""How long after a connection broke the cause of the worker's end is waited for, at least and at most.
-
-Between them it is as long as the invocation may take: an engine on a busy disk tells of an end seconds later.
-"""
+LEAST_END_SECONDS = 2.5
+"""How long after a connection broke the cause of the worker's end is waited for, whatever time is left."""
+MOST_END_SECONDS = 15.0
+"""The same where the invocation had more time: an engine on a busy disk tells of an end seconds later."""
 LAST_ANSWER_SECONDS = 0.1
 MAX_HEALTH_BYTES = 64 * 1024
 HEALTH_SECONDS = 1.0
@@ -78,9 +77,9 @@ class WorkerConnections:
             raise InvalidInvocationError(str(error)) from error
         except (OSError, asyncio.IncompleteReadError):
             # connections close a moment before the end itself is known
-            least, most = END_SECONDS
             remaining = deadline - asyncio.get_running_loop().time()
-            await asyncio.wait([ended], timeout=min(max(remaining, least), most))
+            patience = min(max(remaining, LEAST_END_SECONDS), MOST_END_SECONDS)
+            await asyncio.wait([ended], timeout=patience)
             cause = ended.result() if ended.done() else "closed the connection without an answer"
             raise WorkerDiedError(name, cause) from None
         finally:
