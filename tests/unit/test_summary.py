@@ -66,3 +66,10 @@ def test_the_first_error_within_the_test_counts(logs: Path) -> None:
     write(logs / "gateway.log", '{"level": "ERROR"}', record(8, "ERROR", message="x"))
     assert guilty_log(logs, START + 5, START + 10) == ("database", late)
     assert guilty_log(logs, START + 11, START + 20) is None
+
+
+def test_a_log_that_is_removed_meanwhile_is_passed_over(logs: Path) -> None:
+    """Workers end while a failed test is explained; what is listed may be gone when it is read."""
+    (logs / "functions" / "gone.log").symlink_to(logs / "nothing")
+    worker = write(logs / "functions" / "w-1.log", record(2, "ERROR", message="boom", function="echo"))
+    assert guilty_log(logs, START, START + 10) == ("echo", worker)
