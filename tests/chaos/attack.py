@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import yaml
 
-from tests.faults.project import Project, Run
+from tests.faults.project import Project
+from tests.faults.run import Run
 
 DEADLINE_SECONDS = 600.0
 """Hard deadline of whatever is waited for."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.project import Project, own_ports
+from tests.faults.project import Project
+from tests.ports import own_ports
 
 
 @pytest.fixture

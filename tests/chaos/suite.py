@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.project import Project, Run
+from tests.faults.project import Project
+from tests.faults.run import Run
 
 RUN_SECONDS = 300.0
 """Hard deadline of a run; whoever is not through by then hangs."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.seeds import cases, seeds
 from tests.chaos.suite import NAMES, RUN_SECONDS, Kill, Suite, TestFile
-from tests.faults.project import Result, Run
+from tests.faults.run import Result, Run
 
 LOG = logging.getLogger(__name__)
 ALL = tuple((workers, environments) for workers in (0, 1, 2, 4, 8) for environments in range(1, 9))

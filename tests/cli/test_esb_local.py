@@ -15,9 +15,9 @@ import pytest
 
 from esb_e2e_plugin.processes import marked
 from tests.cli.esb_shell import SECONDS, Shell, local_project, shell_in
-from tests.faults.project import eventually
 from tests.lean import LEAN
 from tests.plugin.esb_project import Project
+from tests.waiting import eventually
 
 HELLO = """
 def test_echo(esb_lambda):

@@ -23,7 +23,8 @@ from artifactctl.host_cache import HostCache
 from esb_e2e_plugin.lifecycle import node_image, service_images
 from esb_e2e_plugin.lifecycle.archive import archive_of
 from tests.services.agent_support import LIMIT, OWNER, Agent, AgentSetup
-from tests.services.service_process import PATIENCE, eventually
+from tests.services.service_process import PATIENCE
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD_SECONDS = 600.0

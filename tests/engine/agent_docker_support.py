@@ -22,7 +22,8 @@ from artifactctl.commands import Commands
 from artifactctl.docker_engine import DockerEngine
 from artifactctl.host_cache import HostCache
 from tests.services.agent_support import Agent, AgentSetup
-from tests.services.service_process import PATIENCE, eventually
+from tests.services.service_process import PATIENCE
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = f"{base_images.PYTHON_BASE}:latest"

@@ -12,8 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.faults.project import PHASE_SECONDS, Project, Result, Run, own_ports
+from tests.faults.project import PHASE_SECONDS, Project
+from tests.faults.run import Result, Run
 from tests.lean import LEAN
+from tests.ports import own_ports
 
 ENVIRONMENT = "e2e-docker"
 IMAGE = "esb-services:latest"

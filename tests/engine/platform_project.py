@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 
 from tests.engine.e2e_docker_project import ENVIRONMENT, HOLD, IMAGE, DockerProject, docker
-from tests.faults.project import own_ports
+from tests.ports import own_ports
 
 SMOKE = "e2e/scenarios/smoke"
 MATRIX = "e2e/environments/test_matrix.yaml"

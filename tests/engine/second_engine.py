@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from esb_e2e_plugin.lifecycle.certificates import write_certificates
-from tests.faults.project import eventually
+from tests.waiting import eventually
 
 CONTEXT = "second-engine"
 SCRIPT = Path(__file__).parents[2] / "scripts" / "engine.sh"

@@ -20,7 +20,8 @@ from tests.engine.agent_containerd_support import (
 )
 from tests.engine.agent_docker_support import build_worker_image
 from tests.services.agent_support import worker_request
-from tests.services.service_process import PATIENCE, eventually
+from tests.services.service_process import PATIENCE
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 

@@ -11,7 +11,8 @@ from esb_services.agent.v1 import agent_pb2 as pb
 
 from tests.engine.agent_docker_support import DockerSetup, EngineProxy, build_worker_image, docker_setup
 from tests.services.agent_support import worker_request
-from tests.services.service_process import PATIENCE, eventually, free_port, running
+from tests.services.service_process import PATIENCE, free_port, running
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 

@@ -20,7 +20,8 @@ from tests.engine.agent_docker_support import (
     output_of,
 )
 from tests.services.agent_support import OWNER, Agent, worker_request
-from tests.services.service_process import PATIENCE, eventually
+from tests.services.service_process import PATIENCE
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.engine.platform_project import MATRIX, SMOKE, Platform, making_platform
-from tests.faults.project import Result
+from tests.faults.run import Result
 
 pytestmark = pytest.mark.engine
 

@@ -12,7 +12,7 @@ import pytest
 from tests.engine.e2e_docker_project import docker, labelled
 from tests.engine.platform_project import CONTAINERD as ENVIRONMENT
 from tests.engine.platform_project import SMOKE, WARM, Containerd, making_platform
-from tests.faults.project import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 

@@ -15,7 +15,7 @@ from esb_e2e_plugin.lifecycle.registry import CONTAINER, PORT, Registry
 from esb_e2e_plugin.store import make_host_folder
 from tests.engine.artifact_project import ArtifactProject
 from tests.engine.e2e_docker_project import docker
-from tests.faults.project import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 

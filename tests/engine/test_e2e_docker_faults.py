@@ -18,7 +18,8 @@ from tests.engine.e2e_docker_project import (
     making_projects,
     service,
 )
-from tests.faults.project import Result, eventually
+from tests.faults.run import Result
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 

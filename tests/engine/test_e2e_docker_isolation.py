@@ -22,7 +22,8 @@ from tests.engine.e2e_docker_project import (
     making_projects,
     remove_labelled,
 )
-from tests.faults.project import Run, eventually
+from tests.faults.run import Run
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 

@@ -11,7 +11,7 @@ import yaml
 
 from tests.engine.e2e_docker_project import ENVIRONMENT, docker
 from tests.engine.platform_project import Platform, making_platform
-from tests.faults.project import Result
+from tests.faults.run import Result
 
 pytestmark = pytest.mark.engine
 

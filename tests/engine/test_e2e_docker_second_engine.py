@@ -21,7 +21,9 @@ from tests.engine.e2e_docker_project import (
 )
 from tests.engine.platform_project import SMOKE, Platform, function_images
 from tests.engine.second_engine import CONTEXT, SecondEngine, second_engine
-from tests.faults.project import Result, eventually, own_ports
+from tests.faults.run import Result
+from tests.ports import own_ports
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.engine.e2e_docker_project import IMAGE, KINDS, labelled, remove_labelled
-from tests.faults.project import RUN_SECONDS, own_ports
+from tests.faults.run import RUN_SECONDS
 from tests.pages import DOCS, check_shown, sessions
+from tests.ports import own_ports
 
 PAGE = DOCS / "tutorial.md"
 EXAMPLE = DOCS / "examples" / "tutorial"

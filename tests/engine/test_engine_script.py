@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.second_engine import SCRIPT, SecondEngine, second_engine
-from tests.faults.project import own_ports
+from tests.ports import own_ports
 
 pytestmark = pytest.mark.engine
 

@@ -18,7 +18,7 @@ import yaml
 from tests.cli.esb_shell import Shell
 from tests.engine.e2e_docker_project import DockerProject, docker, labelled, making_projects
 from tests.engine.platform_project import Platform, making_platform
-from tests.faults.project import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 

@@ -9,7 +9,8 @@ import pytest
 from tests.engine.agent_containerd_support import build_images
 from tests.engine.e2e_docker_project import DockerProject, making_projects
 from tests.engine.platform_project import Containerd
-from tests.faults.project import Project, own_ports
+from tests.faults.project import Project
+from tests.ports import own_ports
 
 
 @pytest.fixture(scope="session")

@@ -1,38 +1,29 @@
 """A tiny project with one process environment, real pytest runs in it, and a look at what they leave."""
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from artifactctl.identity import entry_id
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS
-from esb_e2e_plugin.processes import descriptors_ended, environment_of
 from tests.distribution import fitting
+from tests.faults.left_behind import below, command_of, is_held, processes_of
+from tests.faults.run import Result, Run
 from tests.lean import LEAN
+from tests.ports import BLOCKS, is_free
+from tests.waiting import eventually
 
 ENVIRONMENT = "e2e-local"
-BLOCKS = 10
-"""Blocks of ports that a test may use for itself."""
-
-RUN_SECONDS = 180.0
-"""Deadline of a whole run; no phase's own deadline comes into it."""
-
 PHASE_SECONDS = 600
 """What every phase may take: more than a run has, so that no failure can come from it."""
-
-_Value = TypeVar("_Value")
 
 _FUNCTION = """
 def handler(event, context):
@@ -57,149 +48,6 @@ def test_hold(esb_environment):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 """
-
-
-def eventually(probe: Callable[[], _Value], what: str, timeout: float = 120.0) -> _Value:
-    """Return the first true value of `probe`, or fail and say `what` did not happen."""
-    deadline = time.monotonic() + timeout
-    while not (value := probe()):
-        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
-        time.sleep(0.003)
-    return value
-
-
-@contextlib.contextmanager
-def until_it_ends(pid: int) -> Iterator[None]:
-    """Wait, at the end of the block, for a process to end; a look at /proc misses it during its exec."""
-    descriptor = os.pidfd_open(pid)
-    try:
-        yield
-        eventually(lambda: descriptors_ended([descriptor], 0), f"process {pid} ends")
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def own_ports() -> Iterator[int]:
-    """Reserve ports that no other test uses meanwhile, in whatever process it runs, and yield the first."""
-    size = BLOCKS * BLOCK_SIZE
-    for base in range(20000, 32600 - size, size):
-        with socket.socket() as guard:
-            try:
-                guard.bind(("127.0.0.1", base + BLOCK_SIZE - 1))  # no service has this offset
-                guard.listen(1)
-            except OSError:
-                continue
-            yield base
-            return
-    raise AssertionError("all ranges of ports are in use")
-
-
-def ephemeral_ports_begin() -> int:
-    """Return the port after the last one that an environment may have."""
-    return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-
-
-@contextlib.contextmanager
-def listener(port: int) -> Iterator[None]:
-    """Take a port, as a stranger would."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("127.0.0.1", port))
-        taken.listen(1)
-        yield
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended.
-
-    Attributes:
-        code: its exit code.
-        output: everything it wrote to stdout and stderr.
-        log: the environment's log.
-    """
-
-    code: int
-    output: str
-    log: str
-
-    @property
-    def summary(self) -> str:
-        """The blocks of failed environments, and what follows them."""
-        return self.output[self.output.find("= Failed: ") :] if "= Failed: " in self.output else ""
-
-    def moves(self) -> list[str]:
-        """Return the terminal's lines about blocks of ports that were passed over."""
-        return [line for line in self.output.splitlines() if "passed over" in line]
-
-
-class Run:
-    """A pytest run that goes on in a session of its own."""
-
-    def __init__(self, project: "Project", process: "subprocess.Popen[bytes]", output: Path) -> None:
-        self._project = project
-        self._output = output
-        self._earlier = {event["run"] for event in project.events()}
-        self.process = process
-
-    @property
-    def pid(self) -> int:
-        """The pid of pytest: the xdist controller, or the only process."""
-        return self.process.pid
-
-    def output(self) -> str:
-        """Return what it wrote so far."""
-        return self._output.read_text(errors="replace")
-
-    def events(self) -> list[dict[str, Any]]:
-        """Return the events that this run recorded so far."""
-        return [event for event in self._project.events() if event["run"] not in self._earlier]
-
-    def reach(self, phase: str) -> None:
-        """Wait until the environment is in `phase`; in `test`, until a test runs and waits for `hold`."""
-
-        def reached() -> bool:
-            assert self.process.poll() is None, f"ended before {phase}:\n{self.output()}"
-            if phase == "test":
-                return self._project.held.exists()
-            return any(
-                event["kind"] == "phase.started" and event["phase"] == phase for event in self.events()
-            )
-
-        eventually(reached, f"phase {phase} of a run that wrote:\n{self.output()}")
-
-    def xdist_workers(self) -> list[int]:
-        """Return the pids of its xdist workers: children that belong to no environment."""
-        task = Path(f"/proc/{self.pid}/task/{self.pid}/children")
-        mark = b"ESB_PROCESS_MARK="
-        children = [int(pid) for pid in task.read_text().split()]
-        return [
-            pid
-            for pid in children
-            if mark not in environment_of(pid) and b"exec(eval(sys.stdin" in _command(pid)
-        ]
-
-    def reaper(self) -> int:
-        """Return the pid of its reaper, once that is there; it keeps it when it gets to work."""
-
-        def found() -> int:
-            return next((pid for pid in self._project.processes() if b"watchdog.py" in _command(pid)), 0)
-
-        return eventually(found, f"a reaper of a run that wrote:\n{self.output()}")
-
-    def signal_group(self, number: signal.Signals) -> None:
-        """Send a signal to it and its xdist workers, as a terminal does."""
-        os.killpg(self.pid, number)
-
-    def wait(self, timeout: float = RUN_SECONDS) -> Result:
-        """Wait for its end."""
-        try:
-            code = self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running after {timeout:g} s:\n{self.output()}") from None
-        log = self._project.log
-        return Result(code, self.output(), log.read_text() if log.exists() else "")
 
 
 class Project:
@@ -324,19 +172,17 @@ class Project:
 
     def processes(self) -> list[int]:
         """Return every process that this project's runs have started, services and workers included."""
-        mine = str(self.folder).encode() + b"/"
-        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-        return [pid for pid in pids if pid != os.getpid() and mine in environment_of(pid)]
+        return processes_of(self.folder)
 
     def left_over(self) -> list[str]:
         """Return what its runs have left behind beside log, events, lock files and the table of ports."""
-        found = [f"process {pid}: {_command(pid).decode()}" for pid in self.processes()]
-        found += [f"port {port} is in use" for port in self._ports() if not _is_free(port)]
-        found += [f"lock {path} is held" for path in sorted(self.host.glob("locks/*")) if _is_held(path)]
+        found = [f"process {pid}: {command_of(pid).decode()}" for pid in self.processes()]
+        found += [f"port {port} is in use" for port in self._ports() if not is_free(port)]
+        found += [f"lock {path} is held" for path in sorted(self.host.glob("locks/*")) if is_held(path)]
         found += [f"{path} is not the lock of anything" for path in self.host.glob("locks/*[!k]")]
         found += [str(path) for path in self.host.glob("*") if path.name not in ("locks", "ports.json")]
-        found += [path for path in _below(self.state) if Path(path).name != "events.jsonl"]
-        found += _below(self.root / ".esb" / "staging")
+        found += [path for path in below(self.state) if Path(path).name != "events.jsonl"]
+        found += below(self.root / ".esb" / "staging")
         found += [
             str(path)
             for folder in (self._home, self._temporary)
@@ -372,36 +218,3 @@ class Project:
     def _ports(self) -> Iterator[int]:
         for base in range(self.port_base, self.port_base + BLOCKS * BLOCK_SIZE, BLOCK_SIZE):
             yield from (base + offset for offset in OFFSETS.values())
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-    except OSError:
-        return b""
-
-
-def _below(folder: Path) -> list[str]:
-    """Return what there is below a folder, whoever removes some of it meanwhile, which a glob minds."""
-    return [
-        os.path.join(parent, name)  # noqa: PTH118
-        for parent, folders, files in os.walk(folder)
-        for name in (*folders, *files)
-    ]
-
-
-def _is_free(port: int) -> bool:
-    try:
-        with listener(port):
-            return True
-    except OSError:
-        return False
-
-
-def _is_held(path: Path) -> bool:
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

@@ -6,7 +6,9 @@ import signal
 
 import pytest
 
-from tests.faults.project import ENVIRONMENT, Project, Run, eventually
+from tests.faults.project import ENVIRONMENT, Project
+from tests.faults.run import Run
+from tests.waiting import eventually
 
 PHASES = ("reset", "compose", "deploy", "test")
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.faults.project import ENVIRONMENT, Project, Result
+from tests.faults.project import ENVIRONMENT, Project
+from tests.faults.run import Result
 
 KILLER = """
 import json, os, signal, time

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS
-from tests.faults.project import Project, ephemeral_ports_begin, listener
+from tests.faults.project import Project
+from tests.ports import ephemeral_ports_begin, listener
 
 STOLEN_AFTER_THE_LEASE = """
 import socket

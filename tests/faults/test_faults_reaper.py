@@ -6,7 +6,9 @@ import signal
 
 import pytest
 
-from tests.faults.project import ENVIRONMENT, Project, Run, eventually, until_it_ends
+from tests.faults.project import ENVIRONMENT, Project
+from tests.faults.run import Run
+from tests.waiting import eventually, until_it_ends
 
 SLOW_REAPER = """
 import sys

@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
-from tests.faults.project import ENVIRONMENT, RUN_SECONDS, Project, Result, eventually, until_it_ends
+from tests.faults.project import ENVIRONMENT, Project
+from tests.faults.run import RUN_SECONDS, Result
 from tests.faults.test_faults_reaper import check_kept, kill_and_wait_for_the_reaper, status
+from tests.waiting import eventually, until_it_ends
 
 REUSE = ("-n0", "--esb-reuse")
 SOURCE = "e2e/artifact/tiny/functions/hello/src/app.py"

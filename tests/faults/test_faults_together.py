@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.project import ENVIRONMENT, Project, Run, eventually
+from tests.faults.project import ENVIRONMENT, Project
+from tests.faults.run import Run
+from tests.waiting import eventually
 
 
 def held_port(project: Project) -> int:

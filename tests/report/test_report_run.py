@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 
 from esb_e2e_plugin.reporting.report import files
-from tests.faults.project import Project, own_ports
+from tests.faults.project import Project
+from tests.ports import own_ports
 from tests.report.report_project import BAD, BROKEN, GOOD, ReportedRun
 
 

@@ -19,7 +19,8 @@ from esb_services.agent.v1 import agent_pb2 as pb
 from esb_services.agent.v1 import agent_pb2_grpc
 from esb_services.listening import ADDRESS_IN_USE
 
-from tests.services.service_process import PATIENCE, Service, eventually, free_port, running
+from tests.services.service_process import PATIENCE, Service, free_port, running
+from tests.waiting import eventually
 
 INVOKE_PATH = "/2015-03-31/functions/function/invocations"
 OWNER = "esb-test"

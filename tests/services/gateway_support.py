@@ -27,6 +27,8 @@ from cryptography.x509.oid import NameOID
 from esb_services.agent.v1 import agent_pb2 as pb
 from esb_services.agent.v1 import agent_pb2_grpc as pb_grpc
 
+from tests.waiting import eventually
+
 USER, PASSWORD, API_KEY = "tester", "correct horse", "key-1"
 JWT_KEY = "0123456789abcdef0123456789abcdef"
 PROJECT, RUN_ID = "esb-gateway-test", "run-1"
@@ -34,15 +36,6 @@ AUTH_VARIABLES = ("AUTH_USER", "AUTH_PASS", "X_API_KEY", "JWT_SECRET_KEY")
 DEADLINE = 20.0
 
 T = TypeVar("T")
-
-
-def eventually(probe: Callable[[], T], what: str) -> T:
-    """Return the first true value of `probe`, or fail after the deadline naming `what`."""
-    end = time.monotonic() + DEADLINE
-    while not (value := probe()):
-        assert time.monotonic() < end, f"never happened: {what}"
-        time.sleep(0.01)
-    return value
 
 
 @dataclass(frozen=True)

@@ -7,26 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
 
+from tests.waiting import eventually
+
 PATIENCE = 20.0
 """Deadline of everything a test waits for, in seconds."""
-
-Value = TypeVar("Value")
-
-
-def eventually(probe: Callable[[], Value], what: str) -> Value:
-    """Return the first true value of `probe`, or fail and say `what` did not happen."""
-    deadline = time.monotonic() + PATIENCE
-    while not (value := probe()):
-        assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {what}"
-        time.sleep(0.01)
-    return value
 
 
 def free_port() -> int:

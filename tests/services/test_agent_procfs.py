@@ -8,7 +8,8 @@ from pathlib import Path
 
 from esb_services.agent import procfs
 
-from tests.services.service_process import PATIENCE, eventually
+from tests.services.service_process import PATIENCE
+from tests.waiting import eventually
 
 HOLD = "import sys; sys.stdin.read()"
 

@@ -19,7 +19,8 @@ from tests.services.agent_support import (
     AgentSetup,
     worker_request,
 )
-from tests.services.service_process import PATIENCE, eventually
+from tests.services.service_process import PATIENCE
+from tests.waiting import eventually
 
 MIB = 1024 * 1024
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.services.service_process import PATIENCE, Service, eventually, free_port, running
+from tests.services.service_process import PATIENCE, Service, free_port, running
+from tests.waiting import eventually
 
 CODE = """
 import json, logging, os, signal, sys, time

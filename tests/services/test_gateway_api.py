@@ -23,10 +23,10 @@ from tests.services.gateway_support import (
     Refusal,
     Reply,
     Stack,
-    eventually,
     function_error,
     stack,
 )
+from tests.waiting import eventually
 
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 TRACE = f"Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=0"

@@ -8,16 +8,8 @@ import grpc
 import pytest
 from esb_services.gateway.breaker import CircuitBreaker
 
-from tests.services.gateway_support import (
-    Call,
-    Gate,
-    Refusal,
-    Stack,
-    Together,
-    eventually,
-    function_error,
-    stack,
-)
+from tests.services.gateway_support import Call, Gate, Refusal, Stack, Together, function_error, stack
+from tests.waiting import eventually
 
 
 class Clock:

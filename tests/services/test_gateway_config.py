@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from esb_services.gateway.config import ConfigError, ConfigReader, FunctionConfig, Scaling
 
-from tests.services.gateway_support import DEADLINE, Call, Stack, Together, eventually, stack
+from tests.services.gateway_support import DEADLINE, Call, Stack, Together, stack
+from tests.waiting import eventually
 
 SCALING = Scaling(min_capacity=0, max_capacity=2, idle_timeout=60, acquire_timeout=5)
 ENVIRON = {"AWS_REGION": "eu-1", "AWS_ENDPOINT_URL_S3": "http://s3", "TIER": "gold", "PATH": "/bin"}

@@ -13,16 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from mypy_boto3_lambda import LambdaClient
 
-from tests.services.gateway_support import (
-    DEADLINE,
-    Call,
-    Refusal,
-    Stack,
-    Together,
-    eventually,
-    function_error,
-    stack,
-)
+from tests.services.gateway_support import DEADLINE, Call, Refusal, Stack, Together, function_error, stack
+from tests.waiting import eventually
 
 ARN = "arn:aws:lambda:eu-test-1:123456789012:function:echo"
 

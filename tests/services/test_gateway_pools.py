@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.services.gateway_support import DEADLINE, Call, Gate, Refusal, Stack, Together, eventually, stack
+from tests.services.gateway_support import DEADLINE, Call, Gate, Refusal, Stack, Together, stack
+from tests.waiting import eventually
 
 
 @pytest.fixture

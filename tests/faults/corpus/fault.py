@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from esb_e2e_plugin.failure import Kind
-from tests.faults.project import Project, Result
+from tests.faults.project import Project
+from tests.faults.run import Result
 
 FIRST_LINES = 15
 """The first screen: within so many lines of the summary everything has to be said."""

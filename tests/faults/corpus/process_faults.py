@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from esb_e2e_plugin.failure import Kind
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS
 from tests.faults.corpus.fault import Corpus
-from tests.faults.project import ENVIRONMENT, Project, listener
+from tests.faults.project import ENVIRONMENT, Project
+from tests.ports import listener
 
 PROCESS = Corpus()
 ENV_FILE = f"e2e/environments/{ENVIRONMENT}/.env"
