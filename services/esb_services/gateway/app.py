@@ -1,12 +1,14 @@
-"""The gateway's routes: its own endpoints through FastAPI, all else straight to the invocation paths."""
+"""The gateway's routes: its own endpoints through Starlette, all else straight to the invocation paths."""
 
 import asyncio
+import json
 import time
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, FastAPI, Header, Request, Response
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
 
 from esb_services import logs
 from esb_services.gateway.agent_client import AgentClient, AgentError
@@ -20,17 +22,8 @@ from esb_services.gateway.proxy import Proxy
 from esb_services.health import healthy
 
 
-class AuthParameters(BaseModel):
-    """A user's credentials."""
-
-    USERNAME: str
-    PASSWORD: str
-
-
-class AuthRequest(BaseModel):
-    """The body of an authentication request."""
-
-    parameters: AuthParameters = Field(alias="AuthParameters")
+class MalformedError(Exception):
+    """The body of a request is not what it has to be; the message is for the client."""
 
 
 def create_app(
@@ -45,52 +38,54 @@ def create_app(
     proxy: Proxy,
 ) -> AsgiApp:
     """Return the application that serves every request of both listeners."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
 
-    async def bearer(authorization: Annotated[str | None, Header()] = None) -> None:
-        auth.user(authorization)
-
-    @app.exception_handler(UnauthorizedError)
-    async def unauthorized(_request: Request, error: UnauthorizedError) -> Response:
-        return JSONResponse({"message": str(error)}, 401, {"www-authenticate": "Bearer"})
-
-    @app.get("/health")
-    async def health() -> Response:
+    async def health(_request: Request) -> Response:
         config = functions.current.config
         state: dict[str, Any] = {"digest": config.digest, "loaded_at": config.loaded_at}
         if source.rejected is not None:
             state["rejected"] = source.rejected
         return JSONResponse(healthy(config=state))
 
-    @app.post(auth_path)
-    async def authenticate(request: Request, x_api_key: Annotated[str | None, Header()] = None) -> Response:
-        auth.check_api_key(x_api_key)
-        try:
-            credentials = AuthRequest.model_validate_json(await request.body()).parameters
-        except ValidationError as error:
-            return JSONResponse({"message": _describe(error)}, 422)
-        token = auth.token(credentials.USERNAME, credentials.PASSWORD)
+    async def authenticate(request: Request) -> Response:
+        auth.check_api_key(request.headers.get("x-api-key"))
+        token = auth.token(*_credentials(await request.body()))
         return JSONResponse({"AuthenticationResult": {"IdToken": token}})
 
-    @app.get("/metrics")
-    async def prometheus() -> Response:
+    async def prometheus(_request: Request) -> Response:
         return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
 
-    @app.get("/metrics/pools", dependencies=[Depends(bearer)])
-    async def pools() -> Response:
+    async def pools(request: Request) -> Response:
+        auth.user(request.headers.get("authorization"))
         figures = [function.pool.figures() for function in functions.current.functions.values()]
         return JSONResponse({"pools": figures, "collected_at": logs.timestamp(time.time())})
 
-    @app.get("/metrics/containers", dependencies=[Depends(bearer)])
-    async def containers() -> Response:
+    async def containers(request: Request) -> Response:
+        auth.user(request.headers.get("authorization"))
         return JSONResponse(await _measure(functions, agent))
 
     async def invoke(scope: Scope, receive: Receive, send: Send) -> None:
         target = lambda_api if is_invocation(scope["method"], scope["raw_path"].decode("ascii")) else proxy
         await target(scope, receive, send)
 
-    app.mount("/", invoke)
-    return app
+    routes = [
+        Route("/health", health),
+        Route(auth_path, authenticate, methods=["POST"]),
+        Route("/metrics", prometheus),
+        Route("/metrics/pools", pools),
+        Route("/metrics/containers", containers),
+        Mount("/", invoke),
+    ]
+    return Starlette(
+        routes=routes, exception_handlers={UnauthorizedError: _unauthorized, MalformedError: _malformed}
+    )
+
+
+async def _unauthorized(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"message": str(error)}, 401, {"www-authenticate": "Bearer"})
+
+
+async def _malformed(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"message": str(error)}, 422)
 
 
 async def _measure(functions: FunctionRegistry, agent: AgentClient) -> dict[str, Any]:
@@ -110,7 +105,24 @@ async def _measure(functions: FunctionRegistry, agent: AgentClient) -> dict[str,
     return {"containers": measured, "failures": failures}
 
 
-def _describe(error: ValidationError) -> str:
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "body"
-    return f"{where}: {first['msg']}"
+def _credentials(body: bytes) -> tuple[str, str]:
+    """Return the user name and the password in the body of an authentication request.
+
+    Raises:
+        MalformedError: there is none, or it is no text.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise MalformedError("body: expected JSON") from None
+    parameters = document.get("AuthParameters") if isinstance(document, dict) else None
+    if not isinstance(parameters, dict):
+        raise MalformedError('body: expected {"AuthParameters": {"USERNAME": "...", "PASSWORD": "..."}}')
+    return _text(parameters, "USERNAME"), _text(parameters, "PASSWORD")
+
+
+def _text(parameters: dict[str, Any], name: str) -> str:
+    value = parameters.get(name)
+    if not isinstance(value, str):
+        raise MalformedError(f"AuthParameters.{name}: expected a text")
+    return value
