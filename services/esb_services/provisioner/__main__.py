@@ -26,7 +26,7 @@ def main() -> int:
     if not resources:
         log.info("no tables and no buckets to create")
         return 0
-    # A process this short frees nothing in time: to look for garbage takes a fifth of what boto3 takes to load.
+    # A process this short frees nothing in time, and to look for garbage takes a fifth of the load.
     gc.disable()
     from esb_services.provisioner.stores import Stores  # boto3 loads only where there is something to create
 
