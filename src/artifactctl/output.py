@@ -11,6 +11,7 @@ the next apply or `remove` finds it.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -261,7 +262,14 @@ def _link(path: Path, target: str) -> None:
 
 
 def _read_link(path: Path) -> str | None:
-    return os.readlink(path) if path.is_symlink() else None  # noqa: PTH115 - Path() would tidy the text
+    try:
+        return os.readlink(path)  # noqa: PTH115 - Path() would tidy the text
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None  # no link
 
 
 def _read_owned(out: Path) -> frozenset[str] | None:
