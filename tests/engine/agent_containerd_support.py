@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -14,20 +13,16 @@ import docker
 import docker.errors
 import grpc
 from esb_services.agent.v1 import agent_pb2 as pb
-from filelock import FileLock
 
 from artifactctl import base_images
-from artifactctl.commands import Commands
 from artifactctl.docker_engine import DockerEngine
 from artifactctl.host_cache import HostCache
-from esb_e2e_plugin.lifecycle import node_image, service_images
 from esb_e2e_plugin.lifecycle.archive import archive_of
+from tests.engine.images import build_commands, node_image_reference, services_image_reference
 from tests.services.agent_support import LIMIT, OWNER, Agent, AgentSetup
 from tests.services.service_process import PATIENCE
 from tests.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD_SECONDS = 600.0
 START_PATIENCE = 90.0
 """A first pull takes long on a busy machine."""
 REGISTRY = "registry:5010"
@@ -44,33 +39,6 @@ _REGISTRY_FILE = "/tmp/registry.yml"  # noqa: S108 - in a container
 _REGISTRY_CONFIG = (
     'version: 0.1\nstorage: {filesystem: {rootdirectory: /tmp/registry}}\nhttp: {addr: ":5010"}\n'
 )
-
-
-def build_images(folder: Path) -> None:
-    """Have the engine have the images of services and runtime-node; of several processes one builds them.
-
-    Args:
-        folder: shared by these processes.
-    """
-    with FileLock(folder / "esb-images.lock", timeout=BUILD_SECONDS):
-        services_image_reference()
-        node_image_reference()
-
-
-def node_image_reference() -> str:
-    """Return the image of runtime-node as the sources are now."""
-    variables = node_image.ensure(ROOT, _commands())
-    return variables[node_image.IMAGE_VARIABLE]
-
-
-def services_image_reference() -> str:
-    """Return the image of the services as the sources are now."""
-    return service_images.ensure(ROOT, _commands())[service_images.IMAGE_VARIABLE]
-
-
-def _commands() -> Commands:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("ESB_")}
-    return Commands(ours, None, BUILD_SECONDS)
 
 
 class Node:
@@ -121,7 +89,7 @@ class Node:
                 container.remove(force=True, v=True)
 
     def _start_registry(self) -> Any:
-        commands = _commands()
+        commands = build_commands()
         image = f"{base_images.REGISTRY}:latest"
         base_images.obtain(image, DockerEngine(commands), commands, HostCache(commands.environ))
         configure = f"printf '%s' '{_REGISTRY_CONFIG}' > {_REGISTRY_FILE}"

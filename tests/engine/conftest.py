@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.engine.agent_containerd_support import build_images
+from tests.engine.images import build_images
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,13 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tests.engine.images import IMAGE
 from tests.faults.project import PHASE_SECONDS, Project
 from tests.faults.run import Result, Run
 from tests.lean import LEAN
 from tests.ports import own_ports
 
 ENVIRONMENT = "e2e-docker"
-IMAGE = "esb-services:latest"
 DOCKER_SECONDS = 300
 KINDS: Mapping[str, tuple[str, ...]] = {
     "container": ("ps", "--all", "--format", "{{.Names}}"),

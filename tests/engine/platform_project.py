@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from tests.engine.e2e_docker_project import ENVIRONMENT, HOLD, IMAGE, DockerProject, docker
+from tests.engine.e2e_docker_project import ENVIRONMENT, HOLD, DockerProject, docker
+from tests.engine.images import IMAGE
 from tests.ports import own_ports
 
 SMOKE = "e2e/scenarios/smoke"

@@ -15,10 +15,10 @@ from tests.engine.agent_containerd_support import (
     Node,
     assert_nothing_is_left,
     first_pull,
-    node_image_reference,
     running_node,
 )
 from tests.engine.agent_docker_support import build_worker_image
+from tests.engine.images import node_image_reference
 from tests.services.agent_support import worker_request
 from tests.services.service_process import PATIENCE
 from tests.waiting import eventually

@@ -14,7 +14,6 @@ import pytest
 
 from tests.engine.e2e_docker_project import (
     ENVIRONMENT,
-    IMAGE,
     DockerProject,
     check_green,
     docker,
@@ -22,6 +21,7 @@ from tests.engine.e2e_docker_project import (
     making_projects,
     remove_labelled,
 )
+from tests.engine.images import IMAGE
 from tests.faults.run import Run
 from tests.waiting import eventually
 

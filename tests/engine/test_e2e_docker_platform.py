@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.e2e_docker_project import ENVIRONMENT, IMAGE, docker
+from tests.engine.e2e_docker_project import ENVIRONMENT, docker
+from tests.engine.images import IMAGE
 from tests.engine.platform_project import SMOKE, Platform, function_images, making_platform
 
 pytestmark = pytest.mark.engine

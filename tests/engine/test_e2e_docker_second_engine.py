@@ -12,13 +12,13 @@ import pytest
 from tests.engine.e2e_docker_project import (
     BACK,
     ENVIRONMENT,
-    IMAGE,
     DockerProject,
     check_green,
     docker,
     front_door,
     making_projects,
 )
+from tests.engine.images import IMAGE
 from tests.engine.platform_project import SMOKE, Platform, function_images
 from tests.engine.second_engine import CONTEXT, SecondEngine, second_engine
 from tests.faults.run import Result

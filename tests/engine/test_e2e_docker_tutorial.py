@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.e2e_docker_project import IMAGE, KINDS, labelled, remove_labelled
+from tests.engine.e2e_docker_project import KINDS, labelled, remove_labelled
+from tests.engine.images import IMAGE
 from tests.faults.run import RUN_SECONDS
 from tests.pages import DOCS, check_shown, sessions
 from tests.ports import own_ports

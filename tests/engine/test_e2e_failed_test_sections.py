@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.engine.e2e_docker_project import IMAGE, making_projects
+from tests.engine.e2e_docker_project import making_projects
+from tests.engine.images import IMAGE
 from tests.engine.platform_project import Platform
 from tests.failed_sections import CONFTEST, check_states, check_traceback, sections
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.agent_containerd_support import build_images
 from tests.engine.e2e_docker_project import DockerProject, making_projects
+from tests.engine.images import build_images
 from tests.engine.platform_project import Containerd
 from tests.faults.project import Project
 from tests.ports import own_ports

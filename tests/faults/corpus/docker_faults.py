@@ -18,6 +18,7 @@ from tests.engine.e2e_docker_project import (
     remove_labelled,
     service,
 )
+from tests.engine.images import IMAGE
 from tests.faults.corpus.fault import Corpus
 
 DOCKER = Corpus()
@@ -124,7 +125,7 @@ def _(project: DockerProject) -> Iterator[None]:
     shows=r"the step says no[\s\S]*exit code: 7",
 )
 def _(project: DockerProject) -> None:
-    dockerfile = "FROM esb-services:latest\nRUN echo the step says no && exit 7\n"
+    dockerfile = f"FROM {IMAGE}\nRUN echo the step says no && exit 7\n"
     project.write(f"e2e/environments/{ENVIRONMENT}/Dockerfile", dockerfile)
     add(project, made={"build": {"context": ".", "network": "none"}})
 
@@ -350,7 +351,7 @@ def _(project: DockerProject) -> None:
 def _(project: DockerProject) -> Iterator[None]:
     label, volume = f"com.esb.test={project.name}", f"{project.name}-{ENVIRONMENT}_data"
     stranger = ["docker", "run", "--detach", "--label", label, "--volume", f"{volume}:/data"]
-    stranger += ["--network", "none", "esb-services:latest", "sleep", "infinity"]
+    stranger += ["--network", "none", IMAGE, "sleep", "infinity"]
     project.write("e2e/scenarios/test_tiny.py", DOCKER_IN_TEST.format(command=stranger))
     try:
         yield
