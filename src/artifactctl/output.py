@@ -29,6 +29,7 @@ GENERATIONS: Final = ".generations"
 OWNED: Final = ".artifactctl.json"
 LOCK: Final = ".artifactctl.lock"
 
+_NO_LINK = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)
 _NEW = ".new"
 _OWN = frozenset({OWNED, OWNED + _NEW, LOCK})
 _VERSION = 1
@@ -264,12 +265,10 @@ def _link(path: Path, target: str) -> None:
 def _read_link(path: Path) -> str | None:
     try:
         return os.readlink(path)  # noqa: PTH115 - Path() would tidy the text
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        return None  # no link
+        if error.errno in _NO_LINK:
+            return None
+        raise
 
 
 def _read_owned(out: Path) -> frozenset[str] | None:
