@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +18,7 @@ from esb_e2e_plugin import ports
 from esb_e2e_plugin.errors import EsbError, UserError
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS, PortBlock, PortLedger
 from esb_e2e_plugin.process_identity import ProcessIdentity
+from tests.ports import is_free, listener
 
 HOLDER = """
 import sys
@@ -106,25 +107,6 @@ def port_base() -> int:
         if all(is_free(port) for port in range(base, base + size)):
             return base
     raise AssertionError("no free ports to test with")
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-@contextmanager
-def listening(port: int) -> Iterator[None]:
-    with socket.socket() as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind(("127.0.0.1", port))
-        server.listen(1)
-        yield
 
 
 def set_range_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: int) -> None:
@@ -251,7 +233,7 @@ def test_a_taken_port_moves_the_block(ledger: PortLedger, port_base: int, offset
     def on_move(*move: object) -> None:
         moves.append(move)  # type: ignore[arg-type]  # compared below
 
-    with listening(port_base + offset):
+    with listener(port_base + offset):
         block = ledger.lease("a", environment="a", port_base=port_base, on_move=on_move)
     assert block.base == port_base + BLOCK_SIZE
     assert moves == [(port_base, port_base + offset, "is in use")]
