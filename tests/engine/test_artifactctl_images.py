@@ -7,9 +7,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from artifactctl.commands import Commands
 from artifactctl.errors import ArtifactError
 from artifactctl.identity import entry_id
 from tests.engine.artifact_project import ArtifactProject, docker, image_id, labels, tree_digest
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 _DEADLINE = 60.0
@@ -30,13 +30,6 @@ def project(tmp_path: Path) -> Iterator[ArtifactProject]:
     made = ArtifactProject(tmp_path)
     yield made
     made.remove_images()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.05)
 
 
 def test_two_functions_on_one_base_make_three_images_and_the_second_run_builds_none(
@@ -283,12 +276,14 @@ def test_sigterm_ends_the_builds_too(project: ArtifactProject) -> None:
         run = subprocess.Popen(
             project.command("prepare-images"), env=project.environ, stdout=stream, stderr=subprocess.PIPE
         )
-        _until(lambda: b"time.sleep" in output.read_bytes().rpartition(b"docker build")[2])
+        eventually(
+            lambda: b"time.sleep" in output.read_bytes().rpartition(b"docker build")[2], "the build runs"
+        )
         run.send_signal(signal.SIGTERM)
         _, errors = run.communicate(timeout=_DEADLINE)
     assert (run.returncode, errors) == (130, b"prepare-images failed: interrupted\n")
     assert not list(project.folder.glob("artifactctl-*"))
-    _until(lambda: not _command_lines_with(str(project.folder)))
+    eventually(lambda: not _command_lines_with(str(project.folder)), "the builds end")
 
 
 def _command_lines_with(text: str) -> list[str]:
@@ -389,7 +384,7 @@ def registry(tmp_path: Path) -> Iterator[str]:
         ["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _until(lambda: _answers(address))
+        eventually(lambda: _answers(address), "the registry answers")
         yield address
     finally:
         run.kill()

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from artifactctl.commands import Commands
 from esb_e2e_plugin.failure import StepError
 from esb_e2e_plugin.lifecycle import service_images
 from esb_e2e_plugin.processes import MARK, end_marked, marked
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 300
@@ -39,13 +39,6 @@ def _environment(**more: str) -> dict[str, str]:
         name: value for name, value in os.environ.items() if name in handed_on or name.startswith("DOCKER_")
     }
     return {**taken, **more}
-
-
-def _eventually(probe: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not probe():
-        assert time.monotonic() < deadline, f"not in time: {what}"
-        time.sleep(0.05)
 
 
 def _builds(lines: Lines) -> Lines:
@@ -233,7 +226,7 @@ def test_killed_build_ends_as_an_error(project: Project) -> None:
     thread = threading.Thread(target=build)
     thread.start()
     try:
-        _eventually(lambda: any("RUN sleep 600" in line for line in lines), "the build runs")
+        eventually(lambda: any("RUN sleep 600" in line for line in lines), "the build runs", SECONDS)
         assert list(marked(project.name))
     finally:
         left = end_marked(project.name, timeout=30)
@@ -273,9 +266,10 @@ def _containers(compose: Callable[..., str]) -> Mapping[str, Any]:
 def test_stack_starts_by_hand_and_ends_when_told(stack: Callable[..., str]) -> None:
     """With nothing prepared all services get healthy; SIGTERM ends each with status 0."""
     stack("up", "--detach", "gateway", "agent", "database", "s3-storage")
-    _eventually(
+    eventually(
         lambda: all(container["Health"] == "healthy" for container in _containers(stack).values()),
         "all services are healthy",
+        SECONDS,
     )
     answer = stack("exec", "-T", "gateway", "python3", "-m", "esb_services.health_probe", "8080")
     assert '"status":"healthy"' in answer

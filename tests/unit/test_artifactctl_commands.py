@@ -3,13 +3,13 @@
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from artifactctl.commands import CommandError, Commands, checked
+from tests.waiting import eventually
 
 _DEADLINE = 30.0
 # Writes its pid and that of a child in the same session to a file, then waits for ever.
@@ -28,11 +28,8 @@ def _python(code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", code, *arguments]
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.01)
+def _all_ended(pids: Path) -> bool:
+    return not any(_is_alive(int(pid)) for pid in pids.read_text().split())
 
 
 def _is_alive(pid: int) -> bool:
@@ -88,7 +85,7 @@ def test_a_program_that_takes_too_long_ends_with_its_children(tmp_path: Path) ->
     commands = Commands(os.environ, None, _DEADLINE)
     with pytest.raises(CommandError, match="did not end within 2 s"):
         commands.run(_python(_FAMILY, str(pids)), limit=2)
-    _until(lambda: not any(_is_alive(int(pid)) for pid in pids.read_text().split()))
+    eventually(partial(_all_ended, pids), "it and its child end")
 
 
 def test_stopping_ends_every_program_and_starts_no_more(tmp_path: Path) -> None:
@@ -104,13 +101,13 @@ def test_stopping_ends_every_program_and_starts_no_more(tmp_path: Path) -> None:
     threads = [threading.Thread(target=run, args=(name,)) for name in ("one", "two")]
     for thread in threads:
         thread.start()
-    _until(lambda: len([path for path in tmp_path.iterdir() if path.suffix != ".new"]) == 2)
+    eventually(lambda: len([path for path in tmp_path.iterdir() if path.suffix != ".new"]) == 2, "both run")
     commands.stop()
     for thread in threads:
         thread.join(_DEADLINE)
     assert told == ["was stopped", "was stopped"]
     for path in tmp_path.iterdir():
-        _until(lambda path=path: not any(_is_alive(int(pid)) for pid in path.read_text().split()))  # type: ignore[misc]
+        eventually(partial(_all_ended, path), "it and its child end")
     with pytest.raises(CommandError, match="was stopped"):
         commands.run(_python("pass"))
 
