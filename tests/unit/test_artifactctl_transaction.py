@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from artifactctl import apply as applier
+from artifactctl import output
 from artifactctl.errors import ArtifactError
 from artifactctl.identity import entry_id
+from tests.waiting import eventually
 
 _POINTS = 110
 _FILES = ("functions.yml", "routing.yml", "resources.yml")
@@ -207,3 +209,19 @@ def test_applies_and_removals_may_meet(tmp_path: Path) -> None:
         errors = [process.communicate(timeout=60)[1] for process in running]
     assert errors == [""] * 3
     assert not os.path.lexists(out)
+
+
+def test_a_link_that_comes_and_goes_is_read_or_not_there(tmp_path: Path) -> None:
+    """Whoever looks without the lock may meet a removal at any point."""
+    link = tmp_path / output.CURRENT
+    code = "import os, sys\nwhile True: os.symlink('x', sys.argv[1]); os.unlink(sys.argv[1])"
+    with subprocess.Popen([sys.executable, "-c", code, str(link)]) as process:
+        try:
+            eventually(link.is_symlink, "the links begin")
+            seen = set()
+            for _ in range(20_000):
+                assert not output.is_published(tmp_path, {"functions.yml": b""})
+                seen.add(link.is_symlink())
+            assert seen == {False, True}
+        finally:
+            process.kill()
