@@ -12,20 +12,8 @@ import grpc
 import jwt
 import pytest
 
-from tests.services.gateway_support import (
-    API_KEY,
-    JWT_KEY,
-    PASSWORD,
-    PROJECT,
-    RUN_ID,
-    USER,
-    Call,
-    Refusal,
-    Reply,
-    Stack,
-    function_error,
-    stack,
-)
+from tests.services.fake_agent import PROJECT, Call, Refusal, Reply, function_error
+from tests.services.gateway_support import API_KEY, JWT_KEY, PASSWORD, RUN_ID, USER, Stack, stack
 from tests.waiting import eventually
 
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"

@@ -8,7 +8,8 @@ import grpc
 import pytest
 from esb_services.gateway.breaker import CircuitBreaker
 
-from tests.services.gateway_support import Call, Gate, Refusal, Stack, Together, function_error, stack
+from tests.services.fake_agent import Call, Gate, Refusal, function_error
+from tests.services.gateway_support import Stack, Together, stack
 from tests.waiting import eventually
 
 

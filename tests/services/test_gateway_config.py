@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from esb_services.gateway.config import ConfigError, ConfigReader, FunctionConfig, Scaling
 
-from tests.services.gateway_support import DEADLINE, Call, Stack, Together, stack
+from tests.services.fake_agent import Call
+from tests.services.gateway_support import Stack, Together, stack
+from tests.services.service_process import PATIENCE
 from tests.waiting import eventually
 
 SCALING = Scaling(min_capacity=0, max_capacity=2, idle_timeout=60, acquire_timeout=5)
@@ -225,7 +227,7 @@ def test_calls_of_the_old_config_end_with_it(esb: Stack) -> None:
     let_go = threading.Event()
 
     def hold_old(call: Call) -> str:
-        assert call.worker.image == "f:2" or let_go.wait(DEADLINE)
+        assert call.worker.image == "f:2" or let_go.wait(PATIENCE)
         return call.worker.image
 
     esb.agent.handlers["f"] = hold_old

@@ -13,7 +13,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from mypy_boto3_lambda import LambdaClient
 
-from tests.services.gateway_support import DEADLINE, Call, Refusal, Stack, Together, function_error, stack
+from tests.services.fake_agent import Call, Refusal, function_error
+from tests.services.gateway_support import Stack, Together, stack
+from tests.services.service_process import PATIENCE
 from tests.waiting import eventually
 
 ARN = "arn:aws:lambda:eu-test-1:123456789012:function:echo"
@@ -120,7 +122,7 @@ def test_an_event_is_accepted_at_once_and_runs_in_the_background(esb: Stack, cli
     let_go = threading.Event()
 
     def wait(_call: Call) -> None:
-        assert let_go.wait(DEADLINE)
+        assert let_go.wait(PATIENCE)
 
     esb.agent.handlers["echo"] = wait
     answer = client.invoke(FunctionName="echo", InvocationType="Event", Payload=b'{"n": 1}')
@@ -138,7 +140,7 @@ def test_events_wait_for_a_worker_longer_than_callers_do(esb: Stack, client: Lam
     let_go = threading.Event()
 
     def wait(_call: Call) -> None:
-        assert let_go.wait(DEADLINE)
+        assert let_go.wait(PATIENCE)
 
     esb.agent.handlers["echo"] = wait
     for number in range(3):
@@ -215,7 +217,7 @@ def test_a_full_pool_is_awss_too_many_requests(esb: Stack, client: LambdaClient)
     let_go = threading.Event()
 
     def wait(_call: Call) -> None:
-        assert let_go.wait(DEADLINE)
+        assert let_go.wait(PATIENCE)
 
     esb.agent.handlers["echo"] = wait
     with Together() as together:

@@ -12,7 +12,9 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.services.gateway_support import DEADLINE, Call, Gate, Refusal, Stack, Together, stack
+from tests.services.fake_agent import Call, Gate, Refusal
+from tests.services.gateway_support import Stack, Together, stack
+from tests.services.service_process import PATIENCE
 from tests.waiting import eventually
 
 
@@ -83,14 +85,14 @@ def test_a_cold_start_may_take_longer_than_the_queues_time(esb: Stack) -> None:
 
     def slow(_request: Any) -> None:
         starting.set()
-        assert go_on.wait(DEADLINE)
+        assert go_on.wait(PATIENCE)
 
     esb.agent.before_start = slow
     esb.agent.handlers["f"] = lambda _call: "fine"
     esb.serve(f={"scaling": {"max_capacity": 1, "acquire_timeout": 0.05}})
     with Together() as together:
         first = together.go(lambda: esb.gateway.invoke("f"))
-        assert starting.wait(DEADLINE)
+        assert starting.wait(PATIENCE)
         second = together.go(lambda: esb.gateway.invoke("f"))
         assert second.result().status_code == 429
         go_on.set()
@@ -130,7 +132,7 @@ def test_a_failed_start_fails_one_caller_and_serves_the_next(esb: Stack) -> None
     def refuse_first(_request: Any) -> None:
         if not refused.is_set():
             refused.set()
-            assert go_on.wait(DEADLINE)
+            assert go_on.wait(PATIENCE)
             raise Refusal(grpc.StatusCode.INTERNAL, "no memory")
 
     esb.agent.before_start = refuse_first
@@ -138,7 +140,7 @@ def test_a_failed_start_fails_one_caller_and_serves_the_next(esb: Stack) -> None
     esb.serve(f={"scaling": {"max_capacity": 1}})
     with Together() as together:
         first = together.go(lambda: esb.gateway.invoke("f"))
-        assert refused.wait(DEADLINE)
+        assert refused.wait(PATIENCE)
         second = together.go(lambda: esb.gateway.invoke("f"))
         eventually(lambda: esb.gateway.pool("f")["queued"] == 2, "both wait")
         go_on.set()
