@@ -87,6 +87,13 @@ def test_right_credentials_give_a_token_for_fifty_minutes(esb: Stack) -> None:
     assert claims["exp"] - claims["iat"] == 50 * 60
 
 
+def test_health_is_asked_for_without_a_body_too(esb: Stack) -> None:
+    """What GET answers, HEAD answers."""
+    answer = esb.gateway.request("HEAD", "/health")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"] == "application/json"
+
+
 @pytest.mark.parametrize(
     ("key", "body", "status"),
     [
