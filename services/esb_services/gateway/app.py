@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -68,16 +69,23 @@ def create_app(
         await target(scope, receive, send)
 
     routes = [
-        Route("/health", health),
+        _get("/health", health),
         Route(auth_path, authenticate, methods=["POST"]),
-        Route("/metrics", prometheus),
-        Route("/metrics/pools", pools),
-        Route("/metrics/containers", containers),
+        _get("/metrics", prometheus),
+        _get("/metrics/pools", pools),
+        _get("/metrics/containers", containers),
         Mount("/", invoke),
     ]
     return Starlette(
         routes=routes, exception_handlers={UnauthorizedError: _unauthorized, MalformedError: _malformed}
     )
+
+
+def _get(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    """Return a route for GET alone: Starlette adds HEAD, which belongs to the routes of functions."""
+    route = Route(path, endpoint)
+    route.methods = {"GET"}
+    return route
 
 
 async def _unauthorized(_request: Request, error: Exception) -> Response:
