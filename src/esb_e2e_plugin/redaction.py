@@ -9,8 +9,8 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, AnyStr, Final
 from urllib.parse import quote, quote_plus
 
 HIDDEN: Final = "***"
@@ -38,8 +38,6 @@ class Redactor:
         """Know no secret yet."""
         self._lock = threading.Lock()
         self._forms: tuple[str, ...] = ()
-        self._pattern: re.Pattern[str] | None = None
-        self._bytes: re.Pattern[bytes] | None = None
         self._encoded: tuple[bytes, ...] = ()
         self._long: tuple[str, ...] = ()
         self.longest = 0
@@ -51,9 +49,7 @@ class Redactor:
             if found <= set(self._forms):
                 return
             forms = sorted(found | set(self._forms), key=lambda form: (-len(form), form))
-            self._pattern = re.compile("|".join(map(re.escape, forms)))
             encoded = tuple(form.encode() for form in forms)
-            self._bytes = re.compile(b"|".join(map(re.escape, encoded)))
             self.longest = max(map(len, encoded))
             self._encoded = encoded
             self._long = (*self._long, *{form for form in found if len(form) > _SHORTEST_PART})
@@ -65,10 +61,8 @@ class Redactor:
             text = _SHAPES.sub(HIDDEN, text)
         if _LEFT_OUT.search(text) is not None:
             text = self._without_parts(text)
-        # Looking for each form is many times faster than one expression of all of them.
-        if self._pattern is None or not any(form in text for form in self._forms):
-            return text
-        return self._pattern.sub(HIDDEN, text)
+        found = [form for form in self._forms if form in text]
+        return _any_of(found).sub(HIDDEN, text) if found else text
 
     def _without_parts(self, text: str) -> str:
         """Hide what is left of a secret in a text that somebody has shortened: `corre...taple`."""
@@ -77,9 +71,6 @@ class Redactor:
             pieces[index] = _without_end(pieces[index], self._long)
             pieces[index + 2] = _without_beginning(pieces[index + 2], self._long)
         return "".join(pieces)
-
-    def _is_in(self, data: bytes) -> bool:
-        return any(form in data for form in self._encoded)
 
     def of(self, value: Any) -> Any:
         """Return plain data with the secrets in its texts hidden."""
@@ -95,13 +86,14 @@ class Redactor:
         """Return `data` with every known secret hidden."""
         if b"eyJ" in data or b"PRIVATE KEY" in data:
             data = _SHAPES_BYTES.sub(HIDDEN.encode(), data)
-        return self._bytes.sub(HIDDEN.encode(), data) if self._bytes and self._is_in(data) else data
+        found = [form for form in self._encoded if form in data]
+        return _any_of(found).sub(HIDDEN.encode(), data) if found else data
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """Return where secrets stand in `data`."""
         patterns = [_SHAPES_BYTES] if b"eyJ" in data or b"PRIVATE KEY" in data else []
-        if self._bytes is not None and self._is_in(data):
-            patterns.append(self._bytes)
+        if forms := [form for form in self._encoded if form in data]:
+            patterns.append(_any_of(forms))
         return [found.span() for pattern in patterns for found in pattern.finditer(data)]
 
 
@@ -128,6 +120,17 @@ class Stream:
         """Return the rest."""
         rest, self._held = self._held, b""
         return self._redact.hide(rest)
+
+
+def _any_of(forms: Sequence[AnyStr]) -> re.Pattern[AnyStr]:
+    """Return an expression for `forms`; where several match, the first of them does.
+
+    Args:
+        forms: those that a text is known to have. To look for each form, and to make an expression of these
+            few, is many times faster than to make and to use one of all forms.
+    """
+    bar = b"|" if isinstance(forms[0], bytes) else "|"
+    return re.compile(bar.join(map(re.escape, forms)))
 
 
 def _without_end(text: str, secrets: Iterable[str]) -> str:
