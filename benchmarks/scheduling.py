@@ -61,6 +61,7 @@ class _Ready:
     """Environments that are all there."""
 
     refusal: str | None = None
+    late: Sequence[Any] = ()
 
     def work_of(self, _node: object, ids: Sequence[str]) -> Work:
         return Work(
@@ -81,6 +82,9 @@ class _Ready:
         """Do nothing."""
 
     def calm(self, profile: str) -> None:
+        """Do nothing."""
+
+    def begin_late(self, unfinished: int) -> None:
         """Do nothing."""
 
     def drain(self) -> None:

@@ -63,3 +63,14 @@ def workers(cores: int, environments: int) -> int:
 def cores() -> int:
     """Return the processors that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def begun(cores: int, *, starting: bool, ready: int) -> int | None:
+    """Return how many workers of `-n auto` may have begun, for bring-ups to have processors; None for all.
+
+    Args:
+        cores: processors of this machine.
+        starting: whether an environment comes up.
+        ready: how many environments tests may use.
+    """
+    return max(cores, ready) if starting else None

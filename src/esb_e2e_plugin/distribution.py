@@ -20,7 +20,8 @@ from esb_e2e_plugin.dispatcher import Work, units_of
 from esb_e2e_plugin.durations import Durations
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import EnvironmentFailedError, Failure, Kind
-from esb_e2e_plugin.keys import WORKERINPUT
+from esb_e2e_plugin.keys import AUTO_WORKERS, WORKERINPUT
+from esb_e2e_plugin.late_start import LateStart
 from esb_e2e_plugin.service_state import ServiceState
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class ControllerSide:
         self._durations = durations
         self._facts = facts
         self.drain = drain
+        self.late_start = LateStart(owner, self.wake, enabled=AUTO_WORKERS in config.stash)
         self.refusal: str | None = None
         self._scheduling: EnvironmentScheduling | None = None
         self._channels: list[Any] = []
@@ -172,6 +174,15 @@ class ControllerSide:
     def calm(self, profile: str) -> None:
         """Learn that it has ended."""
         self._owner.calm(profile)
+
+    @property
+    def late(self) -> Sequence[Any]:
+        """The workers that have not begun."""
+        return self.late_start.waiting
+
+    def begin_late(self, unfinished: int) -> None:
+        """Let those of them begin that there is room for, and tests."""
+        self.late_start.begin(unfinished)
 
     def wake(self) -> None:
         """Let the controller's loop look at what has happened soon; from any thread."""

@@ -26,3 +26,6 @@ RESULTS = pytest.StashKey[dict[str, bool]]()
 
 WORKERINPUT = "esb_e2e"
 """Key of what the controller hands to a worker in xdist's `workerinput`."""
+
+LATE = "esb_e2e_late"
+"""Key there of what a late worker is told: xdist's module, and whether it begins only to end."""

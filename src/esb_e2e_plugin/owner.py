@@ -194,6 +194,14 @@ class Owner:
         life = self._lives[name]
         return life.status in (Status.READY, Status.FAILED, Status.GONE) and not life.unsettled
 
+    def is_starting(self) -> bool:
+        """Tell whether an environment comes up now; those that there is no room for yet do not."""
+        return any(life.status is Status.STARTING for life in self._lives.values())
+
+    def ready(self) -> int:
+        """Return how many environments tests may use now."""
+        return sum(life.status is Status.READY for life in self._lives.values())
+
     def weight(self, name: str) -> float:
         """Return the matrix' first guess of what an environment costs."""
         return self._lives[name].scenario.entry.weight

@@ -21,6 +21,13 @@ class Environments(Protocol):
 
     refusal: str | None
 
+    @property
+    def late(self) -> Sequence[WorkerController]:
+        """The workers that have not begun."""
+
+    def begin_late(self, unfinished: int) -> None:
+        """Let those of them begin that there is room for, and tests."""
+
     def work_of(self, node: WorkerController, ids: Sequence[str]) -> Work:
         """Return what there is to run, as a worker has collected it."""
 
@@ -63,11 +70,12 @@ class EnvironmentScheduling:
         self._resting: set[WorkerController] = set()
         self._used: set[str] = set()
         self._shown = False
+        self._hushed = False
 
     @property
     def nodes(self) -> list[WorkerController]:
-        """The workers that are ready to collect, or have collected."""
-        return list(self._nodes)
+        """The workers that are ready to collect, or have collected, and those that have not begun."""
+        return [*self._nodes, *self._environments.late]
 
     @property
     def collection_is_completed(self) -> bool:
@@ -109,8 +117,10 @@ class EnvironmentScheduling:
 
     def schedule(self) -> None:
         """Hand out tests to the workers that wait."""
+        self._hush()
         self._show()
         self._hand_out()
+        self._environments.begin_late(self.unfinished)
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:  # noqa: ARG002  xdist's
         """Learn that a worker is done with a test, or with a pause."""
@@ -134,6 +144,7 @@ class EnvironmentScheduling:
         """Look at what other threads have done: no worker is ever asked for tests back."""
         self._environments.drain()
         self._hand_out()
+        self._environments.begin_late(self.unfinished)
 
     def remove_node(self, node: WorkerController) -> str | None:
         """Forget a worker that has ended; return the test that it crashed in, or None.
@@ -200,10 +211,20 @@ class EnvironmentScheduling:
         if self._shown or terminal is None or self._config.option.verbose < 0:
             return
         self._shown = True
-        if terminal.isatty:
-            terminal.write_line("")  # the end of xdist's line, which is written again and again
         workers, items = len(self._config.option.tx), len(self._collection)
         terminal.write_line(f"{_count(workers, 'worker')} [{_count(items, 'item')}]")
+
+    def _hush(self) -> None:
+        """End the line about workers that xdist writes over and over on a terminal: results come now."""
+        terminal: Any = self._config.pluginmanager.getplugin("terminalreporter")
+        reporter: Any = self._config.pluginmanager.getplugin("terminaldistreporter")
+        if self._hushed or terminal is None or reporter is None:
+            return
+        self._hushed = True
+        if terminal.isatty:
+            terminal.write_line("")
+        write = reporter.rewrite
+        reporter.rewrite = lambda line, newline=False: write(line, newline=True) if newline else None
 
     def _calm(self, test: int) -> None:
         if self._dispatcher is not None and (profile := self._dispatcher.taken_alone(test)) is not None:

@@ -88,6 +88,7 @@ class OwnerSession:
         config.stash[REDACTOR] = self._run.redact
         config.pluginmanager.register(RedactedReports(config, self._run.redact), "esb_e2e_redacted_reports")
         config.pluginmanager.register(self._controller, "esb_e2e_controller")
+        config.pluginmanager.register(self._controller.late_start, "esb_e2e_late_start")
         record_tests(config, self._owner, plan)
         crashes = CrashSections(self._owner, plan, self._profile_of)
         config.pluginmanager.register(crashes, "esb_e2e_crash_sections")

@@ -8,7 +8,7 @@ import pytest
 
 from esb_e2e_plugin import secret_values
 from esb_e2e_plugin.distribution import Collected, WorkerSide
-from esb_e2e_plugin.keys import BRINGUP, REDACTOR
+from esb_e2e_plugin.keys import BRINGUP, LATE, REDACTOR
 from esb_e2e_plugin.pausing import Pausing
 from esb_e2e_plugin.planner import Plan
 from esb_e2e_plugin.redaction import Redactor
@@ -30,6 +30,7 @@ class WorkerSession:
         self.plan: Plan = pickle.loads(facts["plan"])  # noqa: S301  from our own controller
         self._side = WorkerSide(facts["channel"])
         self._dist: str = facts["dist"]
+        self._superfluous: bool = getattr(config, "workerinput", {}).get(LATE, {}).get("superfluous", False)
         config.stash[BRINGUP] = self._side
         config.stash[REDACTOR] = redact = Redactor()
         for scenario in self.plan.scenarios:
@@ -44,6 +45,11 @@ class WorkerSession:
         """Run nothing, and let the controller end the run."""
         self._refused = True
         self._side.refuse(reason)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> bool | None:
+        """Collect nothing in a late worker that begins only to end."""
+        return True if self._superfluous else None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

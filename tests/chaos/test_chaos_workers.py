@@ -12,8 +12,8 @@ from tests.chaos.suite import NAMES, RUN_SECONDS, Kill, Suite, TestFile
 from tests.faults.run import Result, Run
 
 LOG = logging.getLogger(__name__)
-ALL = tuple((workers, environments) for workers in (0, 1, 2, 4, 8) for environments in range(1, 9))
-SAMPLE = ((0, 2), (2, 4), (4, 8))
+ALL = tuple((workers, environments) for workers in (0, 1, 2, 4, 8, "auto") for environments in range(1, 9))
+SAMPLE = ((0, 2), (2, 4), (4, 8), ("auto", 3))
 DISTRIBUTIONS = ("load", "worksteal", "loadscope", "loadfile", "loadgroup")
 
 
@@ -22,7 +22,7 @@ class Plan:
     """What a seed stands for.
 
     Attributes:
-        workers: number of xdist workers.
+        workers: number of xdist workers, or `auto`: then most of them begin late.
         environments: names of the environments.
         distribution: `--dist`.
         restarts: how many crashed workers may be replaced; None for xdist's default.
@@ -30,7 +30,7 @@ class Plan:
         kills: when workers are killed.
     """
 
-    workers: int
+    workers: int | str
     environments: tuple[str, ...]
     distribution: str
     restarts: int | None
@@ -40,11 +40,12 @@ class Plan:
     @classmethod
     def of(cls, chance: random.Random) -> "Plan":
         """Return a plan."""
-        workers, environments = chance.choice((1, 2, 2, 4, 8)), NAMES[: chance.randint(1, 8)]
+        workers, environments = chance.choice((1, 2, 2, 4, 8, "auto", "auto")), NAMES[: chance.randint(1, 8)]
         files = tuple(_file(chance) for _ in range(chance.randint(1, 3)))
         tests = sum((len(file.shared) + len(file.alone)) * len(environments) + file.plain for file in files)
+        begun = workers if isinstance(workers, int) else 1
         kills = [
-            Kill(chance.randint(1, 2 * workers + 5 * tests), chance.uniform(0, 0.05))
+            Kill(chance.randint(1, 2 * begun + 5 * tests), chance.uniform(0, 0.05))
             for _ in range(chance.randint(1, 4))
         ]
         return cls(
@@ -80,7 +81,7 @@ def end_of(suite: Suite, run: Run) -> Result:
 
 
 @pytest.mark.parametrize(("workers", "environments"), cases(SAMPLE, ALL))
-def test_each_environment_is_brought_up_once(suite: Suite, workers: int, environments: int) -> None:
+def test_each_environment_is_brought_up_once(suite: Suite, workers: int | str, environments: int) -> None:
     """Whatever the number of workers, each environment comes up once, and each test runs once."""
     names = NAMES[:environments]
     suite.write_tests(names, [TestFile((0.0, 0.01, 0.02), (0.0,), 2)])

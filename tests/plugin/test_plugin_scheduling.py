@@ -39,6 +39,7 @@ class Plain:
     """Tests that need no environment."""
 
     refusal: str | None = None
+    late: Sequence[Any] = ()
 
     def work_of(self, _node: object, ids: Sequence[str]) -> Work:
         """Return one unit per test."""
@@ -60,6 +61,9 @@ class Plain:
     def calm(self, profile: str) -> None:
         """Expect no call: no test is exclusive."""
         raise AssertionError(profile)
+
+    def begin_late(self, unfinished: int) -> None:
+        """Do nothing."""
 
     def drain(self) -> None:
         """Do nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from esb_e2e_plugin.capacity import Bounds, most_starting, workers
+from esb_e2e_plugin.capacity import Bounds, begun, most_starting, workers
 from esb_e2e_plugin.durations import Durations
 
 GIB = 1 << 30
@@ -18,6 +18,17 @@ def test_auto_is_two_workers_for_each_environment_within_bounds(
 ) -> None:
     """At least one for each core, at most eight."""
     assert workers(cores, environments) == expected
+
+
+@pytest.mark.parametrize(
+    ("cores", "starting", "ready", "expected"),
+    [(2, True, 0, 2), (2, True, 2, 2), (2, True, 5, 5), (1, True, 0, 1), (2, False, 0, None)],
+)
+def test_while_environments_come_up_workers_begin_for_processors_or_ready_ones(
+    cores: int, starting: bool, ready: int, expected: int | None
+) -> None:
+    """All others begin when nothing comes up."""
+    assert begun(cores, starting=starting, ready=ready) == expected
 
 
 @pytest.mark.parametrize(
