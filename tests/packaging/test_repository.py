@@ -26,6 +26,7 @@ PYTEST_MODULES = tuple(
         "project_hooks",
         "session_interrupts",
         "distribution",
+        "late_start",
         "scheduling",
         "pausing",
         "keys",
