@@ -9,6 +9,7 @@ Messages are plain tuples. Before its collection is reported a worker sends `("p
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
@@ -22,6 +23,7 @@ from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import EnvironmentFailedError, Failure, Kind
 from esb_e2e_plugin.keys import AUTO_WORKERS, WORKERINPUT
 from esb_e2e_plugin.late_start import LateStart
+from esb_e2e_plugin.news import News
 from esb_e2e_plugin.service_state import ServiceState
 
 if TYPE_CHECKING:
@@ -251,7 +253,7 @@ class WorkerSide:
         self._failures: dict[str, Failure] = {}
         self._asked = 0
         self._inspected: tuple[int, Sequence[ServiceState]] = (0, ())
-        self._changed = threading.Condition()
+        self._news = News()
         self._finished = False
         channel.setcallback(self._receive, endmarker=None)
 
@@ -274,13 +276,12 @@ class WorkerSide:
             EnvironmentFailedError: it failed, or the controller is gone.
         """
         self._channel.send(("need", name))
-        with self._changed:
-            while not self._finished:
-                if name in self._failures:
-                    raise EnvironmentFailedError(self._failures[name])
-                if name in self._environments:
-                    return self._environments[name]
-                self._changed.wait(_WAKE_SECONDS)
+        while not self._finished:
+            if name in self._failures:
+                raise EnvironmentFailedError(self._failures[name])
+            if name in self._environments:
+                return self._environments[name]
+            self._news.wait(_WAKE_SECONDS)
         raise EnvironmentFailedError(
             Failure(name, "test", Kind.TEST, "xdist", "the xdist controller has ended")
         )
@@ -291,13 +292,16 @@ class WorkerSide:
 
     def inspect(self, name: str, timeout: float) -> Sequence[ServiceState]:
         """Ask the owner to have an environment's log complete, and how its services are."""
-        with self._changed:
-            self._asked += 1
-            number = self._asked
-            self._channel.send(("inspect", name, number))
-            self._changed.wait_for(lambda: self._finished or self._inspected[0] == number, timeout)
+        self._asked += 1
+        number = self._asked
+        self._channel.send(("inspect", name, number))
+        deadline = time.monotonic() + timeout
+        while not self._finished and (left := deadline - time.monotonic()) > 0:
             asked, states = self._inspected
-            return states if asked == number else ()
+            if asked == number:
+                return states
+            self._news.wait(left)
+        return ()
 
     def finish(self) -> None:
         """Expect the end of the channel from now on."""
@@ -308,24 +312,21 @@ class WorkerSide:
             self._controller_gone()
             return
         kind, about, data = message
-        with self._changed:
-            if kind == "inspected":
-                self._inspected = (about, tuple(ServiceState.from_data(state) for state in data))
-                self._changed.notify_all()
-                return
+        if kind == "inspected":
+            self._inspected = (about, tuple(ServiceState.from_data(state) for state in data))
+        else:
             if data["failure"] is not None:
                 self._failures[about] = Failure.from_data(data["failure"])
             if data["environment"] is not None:
                 self._environments[about] = Environment.from_data(data["environment"])
-            self._changed.notify_all()
+        self._news.tell()
 
     def _controller_gone(self) -> None:
         """End this process: nobody reads its results any more, and it holds the caller's stdout open."""
         if self._finished:
             return
-        with self._changed:
-            self._finished = True
-            self._changed.notify_all()
+        self._finished = True
+        self._news.tell()
         timer = threading.Timer(_GRACE_SECONDS, os._exit, args=(1,))
         timer.daemon = True
         timer.start()

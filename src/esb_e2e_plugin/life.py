@@ -15,6 +15,7 @@ from esb_e2e_plugin.lifecycle.holding import Holding
 from esb_e2e_plugin.lifecycle.reaper import Reaper
 from esb_e2e_plugin.lifecycle.run import Run
 from esb_e2e_plugin.lifecycle.runner import EnvironmentRunner
+from esb_e2e_plugin.news import News
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.service_state import ServiceState
 
@@ -97,7 +98,8 @@ class Life:
         self._asking: list[Tell] | None = None  # None while nobody is there to look
         self._states: Sequence[ServiceState] = ()
         self._asked = threading.Lock()
-        self._over = threading.Event()  # an interrupted join() takes a thread for dead (CPython gh-90882)
+        self._over = False  # an interrupted join() takes a thread for dead (CPython gh-90882)
+        self._news = News()
 
     @property
     def alive(self) -> bool:
@@ -112,7 +114,7 @@ class Life:
     @property
     def is_over(self) -> bool:
         """Whether its thread has ended, or never began."""
-        return self._thread is None or self._over.is_set()
+        return self._thread is None or self._over
 
     def begin(self) -> None:
         """Bring it up, in a thread of its own."""
@@ -137,8 +139,8 @@ class Life:
 
     def wait(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for the end of its thread."""
-        if self._thread is not None:
-            self._over.wait(timeout)
+        if not self.is_over:
+            self._news.wait(timeout)
 
     def _live(self) -> None:
         def end() -> None:
@@ -150,7 +152,8 @@ class Life:
             try:
                 self._on_change(end)
             finally:
-                self._over.set()
+                self._over = True
+                self._news.tell()
 
     def _own(self) -> None:
         try:

@@ -17,6 +17,7 @@ from esb_e2e_plugin.failure import EnvironmentFailedError, Failure, Kind
 from esb_e2e_plugin.life import Life, Status, Tell, left
 from esb_e2e_plugin.lifecycle.reaper import Reaper
 from esb_e2e_plugin.lifecycle.run import Run
+from esb_e2e_plugin.news import News
 from esb_e2e_plugin.planner import Scenario
 from esb_e2e_plugin.service_state import ServiceState
 
@@ -102,7 +103,8 @@ class Owner:
         }
         self._on_change = on_change
         self._while_waiting = while_waiting
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._news = News()
         self._finishing = False
 
     @property
@@ -116,7 +118,7 @@ class Owner:
         Args:
             profiles: in the order in which they start, where not all may at once.
         """
-        with self._changed:
+        with self._lock:
             for profile in profiles:
                 life = self._lives[profile]
                 if life.status is Status.UNUSED and not self._finishing and not self._run.cancelled.is_set():
@@ -141,14 +143,14 @@ class Owner:
         self.request([name])
         while True:
             self._while_waiting()
-            with self._changed:
+            with self._lock:
                 if life.failure is not None:
                     raise EnvironmentFailedError(life.failure)
                 if life.status in (Status.GONE, Status.UNUSED):
                     raise EnvironmentFailedError(_gone(life.scenario.name))
                 if life.environment is not None:
                     return life.environment
-                takes_a_while = not self._changed.wait(_WAKE_SECONDS)
+            takes_a_while = not self._news.wait(_WAKE_SECONDS)
             if takes_a_while and meanwhile is not None:
                 meanwhile()
                 meanwhile = None
@@ -208,8 +210,7 @@ class Owner:
 
     def notify(self) -> None:
         """Wake whoever waits, to look at what has happened."""
-        with self._changed:
-            self._changed.notify_all()
+        self._news.tell()
 
     def test_failed(self, profile: str, failure: Failure) -> None:
         """Record the first failed test of an environment, with secrets hidden."""
@@ -244,8 +245,7 @@ class Owner:
         life = self._lives[profile]
         while life.unsettled and life.calm.is_set():
             self._while_waiting()
-            with self._changed:
-                self._changed.wait(_WAKE_SECONDS)
+            self._news.wait(_WAKE_SECONDS)
 
     def finish(self) -> None:
         """End all environments and return when that is done.
@@ -253,7 +253,7 @@ class Owner:
         Raises:
             KeyboardInterrupt: the user did not want to wait; it can be called again.
         """
-        with self._changed:
+        with self._lock:
             self._finishing = True
             for profile in self._queue:
                 self._lives[profile].status = Status.UNUSED
@@ -336,10 +336,10 @@ class Owner:
             life.begin()
 
     def _change(self, profile: str, change: Callable[[], None]) -> None:
-        with self._changed:
+        with self._lock:
             change()
             self._start_queued()
-            self._changed.notify_all()
+            self._news.tell()
         self._on_change(profile)
 
 

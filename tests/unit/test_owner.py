@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from esb_e2e_plugin import news
 from esb_e2e_plugin.capacity import Bounds
 from esb_e2e_plugin.events import NOBODY
 from esb_e2e_plugin.failure import CancelledError, EnvironmentFailedError
@@ -33,7 +34,7 @@ def interrupted_while_waiting() -> Iterator[None]:
 
     def send() -> None:
         while not done.wait(0.01):
-            if sys._current_frames()[main].f_code.co_filename == threading.__file__:
+            if sys._current_frames()[main].f_code.co_filename == news.__file__:
                 signal.pthread_kill(main, signal.SIGUSR1)
                 return
 
