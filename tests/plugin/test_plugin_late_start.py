@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,20 @@ from tests.distribution import fitting
 from tests.lean import LEAN
 from tests.plugin.esb_project import Project, entries, output
 from tests.plugin.pseudo_terminal import run
+from tests.waiting import eventually
 
 AUTO = ("--esb-profile", "all", "-n", "auto")
 
-CONFTEST = """
-import os, time
+CONFTEST = f"""
+import os, sys, time
 from pathlib import Path
+
+sys.path.append({str(Path(__file__).parents[2])!r})
+from tests.waiting import eventually
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "controller")
 NOTES = Path(__file__).with_name("notes")
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
 
 from esb_e2e_plugin import late_start
 late_start._LONGEST_WAIT_SECONDS = 600
@@ -29,14 +34,8 @@ def note(name):
     NOTES.mkdir(exist_ok=True)
     (NOTES / name).write_text(str(time.monotonic()))
 
-def noted(pattern):
-    return sorted(path.name for path in NOTES.glob(pattern))
-
 def wait_for(pattern, count):
-    deadline = time.monotonic() + 60
-    while len(noted(pattern)) < count:
-        assert time.monotonic() < deadline, (pattern, noted("*"))
-        time.sleep(0.01)
+    eventually(lambda: len(list(NOTES.glob(pattern))) >= count, f"{{count}} notes {{pattern}}", 60)
 
 note("begun-" + WORKER)
 """
@@ -192,13 +191,18 @@ def test_workers_that_wait_follow_those_that_end_before_they_have_collected(two:
 
 
 NOTES_PIDS = """
-import os
-PIDS = {}
-
 def pytest_configure_node(node):
     pid = node.gateway.remote_exec("import os; channel.send(os.getpid())").receive(30)
     note(f"pid-{pid}")
 """
+
+
+def expect_the_end_of_workers(project: Project) -> None:
+    """Expect that one of four workers had begun, and that all of them end."""
+    assert set(notes(project, "begun-gw*")) == {"gw0"}
+    pids = notes(project, "pid-*")
+    assert len(pids) == 4
+    eventually(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()], "the workers end")
 
 
 def test_ctrl_c_ends_workers_that_wait_without_a_word(two: Project) -> None:
@@ -209,7 +213,14 @@ def test_ctrl_c_ends_workers_that_wait_without_a_word(two: Project) -> None:
     assert seen.code == pytest.ExitCode.INTERRUPTED, text
     assert "[one-local] removed in" in text
     assert not re.search("Traceback|Error", text)
-    assert set(notes(two, "begun-gw*")) == {"gw0"}
-    pids = [int(pid) for pid in notes(two, "pid-*")]
-    assert len(pids) == 4
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    expect_the_end_of_workers(two)
+
+
+def test_workers_that_wait_end_with_a_controller_that_is_killed(two: Project) -> None:
+    """Without a word, too; what the reaper removes, they do not keep it from."""
+    two.write("conftest.py", CONFTEST + NOTES_PIDS + READY + "    os.kill(os.getpid(), 9)\n")
+    result = two.run(*AUTO)
+    assert result.ret == -signal.SIGKILL
+    expect_the_end_of_workers(two)
+    assert "Traceback" not in output(result)
+    eventually(lambda: not two.processes("one-local") + two.processes("two-local"), "the reaper removes both")
