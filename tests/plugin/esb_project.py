@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import re
@@ -17,6 +19,7 @@ from artifactctl.identity import entry_id
 from esb_e2e_plugin.processes import marked
 from tests.distribution import fitting
 from tests.lean import LEAN
+from tests.ports import own_ports
 
 CACHES = frozenset({".pytest_cache", "__pycache__"})
 """What Python and pytest write by themselves."""
@@ -29,6 +32,7 @@ def handler(event, context):
     return {"statusCode": 200, "body": json.dumps({"message": event.get("body")})}
 """
 
+_HELD = contextlib.ExitStack()
 _OUTCOME = re.compile(r"^(?:PASSED|FAILED|ERROR) (\S+?\.py::\S+)", re.MULTILINE)
 
 
@@ -131,10 +135,10 @@ class Project:
         assert not [port for port in urls if listens(port)]
 
 
+@functools.cache
 def port_base() -> int:
-    """Return the first of 200 ports that no other worker of this test run uses."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    return 24000 + 200 * (int(worker) % 40)
+    """Return the first of the ports that no other process takes as long as this one runs tests."""
+    return _HELD.enter_context(own_ports())
 
 
 def listens(port: int) -> bool:
