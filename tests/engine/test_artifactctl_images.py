@@ -5,10 +5,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +20,6 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.engine
 _DEADLINE = 60.0
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[ArtifactProject]:
-    """Two functions on one base; the images go when the test ends."""
-    made = ArtifactProject(tmp_path)
-    yield made
-    made.remove_images()
 
 
 def test_two_functions_on_one_base_make_three_images_and_the_second_run_builds_none(
@@ -90,7 +80,9 @@ def test_a_name_taken_by_something_else_is_taken_back(project: ArtifactProject) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a folder read-only")
-def test_nothing_below_the_artifact_root_changes_even_when_it_is_read_only(project: ArtifactProject) -> None:
+def test_nothing_below_the_artifact_root_changes_even_when_it_is_read_only(
+    project: ArtifactProject,
+) -> None:
     """Builds work on a read-only mount, and leave names, modes, times and bytes alone."""
     before = tree_digest(project.root)
     mount = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && ! touch "$1/x" 2>/dev/null'
@@ -365,67 +357,3 @@ def test_a_secret_of_the_environment_reaches_no_image_and_no_output(project: Art
         seen += docker("image", "inspect", image).encode()
     assert b"deploy: ok" in seen
     assert not any(form in seen or form.rstrip(b"=") in seen for form in forms)
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[str]:
-    """An image registry on loopback; its address."""
-    if shutil.which("docker-registry") is None:
-        pytest.skip("docker-registry is not installed (make engine installs it)")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    config = tmp_path / "registry.yml"
-    config.write_text(
-        "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\nhttp: {{addr: '{address}'}}\n"
-    )
-    run = subprocess.Popen(
-        ["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        eventually(lambda: _answers(address), "the registry answers")
-        yield address
-    finally:
-        run.kill()
-        run.wait()
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.partition(":")
-    with socket.socket() as client:
-        return client.connect_ex((host, int(port))) == 0
-
-
-def test_images_are_pushed_once_where_a_registry_is_in_play(project: ArtifactProject, registry: str) -> None:
-    """The runtime pulls by one name what this host pushes by another; the second run pushes nothing."""
-    environ = {"CONTAINER_REGISTRY": "registry:5010", "HOST_REGISTRY_ADDR": registry}
-    project.base = f"{project.base}"
-    for function in ("pay", "ship"):
-        project.add_function(function, f"FROM registry:5010/{project.base}\nCOPY src/ /\n")
-    project.add_function("named", image=f"registry:5010/{project.name}-named:v1")
-    project.write("functions/named/Dockerfile", f"FROM registry:5010/{project.base}\nCOPY src/ /\n")
-
-    def pushed() -> dict[str, str | None]:
-        done = project.run("prepare-images", "--json", environ=environ)
-        assert done.returncode == 0, done.stderr
-        return {image["reference"]: image["pushed"] for image in json.loads(done.stdout)["images"]}
-
-    assert pushed() == {
-        f"registry:5010/{project.base}": f"{registry}/{project.base}",
-        project.images["pay"]: f"{registry}/{project.images['pay']}",
-        project.images["ship"]: f"{registry}/{project.images['ship']}",
-        project.images["named"]: f"{registry}/{project.name}-named:v1",
-    }
-    assert set(pushed().values()) == {None}
-    (project.root / "functions/pay/src/app.py").write_text("changed")
-    assert {name for name, target in pushed().items() if target} == {project.images["pay"]}
-    docker("image", "pull", "--quiet", f"{registry}/{project.images['ship']}")
-
-
-def test_an_image_of_another_registry_cannot_be_pushed(project: ArtifactProject) -> None:
-    """It is told before anything is built."""
-    done = project.run("prepare-images", environ={"CONTAINER_REGISTRY": "registry:5010"})
-    (line,) = done.stderr.splitlines()
-    assert done.returncode == 1
-    assert "names another registry than CONTAINER_REGISTRY (registry:5010)" in line
