@@ -239,3 +239,8 @@ class Together:
     def go(self, call: Callable[[], T]) -> "futures.Future[T]":
         """Start a call."""
         return self._pool.submit(call)
+
+
+def answers(esb: Stack, answer: object) -> None:
+    """Let the function `echo` give `answer` from now on."""
+    esb.agent.handlers["echo"] = lambda _call: answer
