@@ -190,7 +190,10 @@ def remove(out: Path, timeout: float) -> None:
         ArtifactError: it cannot be removed, or a writer holds it for longer than `timeout`.
     """
     with _told(out):
-        if not out.is_dir() or not any((out / name).exists() for name in _OWN):
+        if not out.is_dir():
+            return
+        if not any((out / name).exists() for name in _OWN):
+            _remove_folder(out)  # empty, it is all that an apply has made which was killed at once
             return
     try:
         check(out)

@@ -45,11 +45,11 @@ _KILLER = """
 import json, os, random, signal, sys
 from pathlib import Path
 from artifactctl import output
-from artifactctl.apply import apply
+from artifactctl.apply import apply, remove
 import filelock
 
 old, new, folder = map(Path, sys.argv[1:4])
-points, prepared = int(sys.argv[4]), sys.argv[5]
+points, prepared, then = int(sys.argv[4]), *sys.argv[5:7]
 
 def watch(on_line):
     def local(frame, event, _):
@@ -96,7 +96,7 @@ for number, point in enumerate(sorted(random.sample(range(1, lines + 1), min(poi
         os._exit(0)
     _, status = os.waitpid(child, 0)
     seen = visible(out)
-    apply(new, out)
+    apply(new, out) if then == "apply" else remove(out)
     print(json.dumps({"out": str(out), "killed": os.WIFSIGNALED(status), "seen": seen, "then": visible(out)}))
 """
 
@@ -114,7 +114,7 @@ def test_a_kill_at_any_point_leaves_the_whole_old_or_the_whole_new_config(
     before, after = [None] * 3 if prepared == "fresh" else expected[0], expected[1]
     runs = tmp_path / "runs"
     runs.mkdir()
-    command = [sys.executable, "-c", _KILLER, str(old), str(new), str(runs), str(_POINTS), prepared]
+    command = [sys.executable, "-c", _KILLER, str(old), str(new), str(runs), str(_POINTS), prepared, "apply"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.stderr == ""
     reports = [json.loads(line) for line in done.stdout.splitlines()]
@@ -126,6 +126,19 @@ def test_a_kill_at_any_point_leaves_the_whole_old_or_the_whole_new_config(
     for report in reports:
         applier.remove(Path(report["out"]))
         assert not Path(report["out"]).exists()
+
+
+def test_what_an_apply_leaves_that_is_killed_at_any_point_is_removed(tmp_path: Path) -> None:
+    """From the folder on, which is made before it can be locked: nothing of it is left."""
+    manifest, runs = _manifest(tmp_path, "v1"), tmp_path / "runs"
+    runs.mkdir()
+    command = [sys.executable, "-c", _KILLER, *map(str, (manifest, manifest, runs, 1000)), "fresh", "remove"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stderr == ""
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(report["killed"] for report in reports)
+    assert len(reports) > _POINTS
+    assert [path.name for path in runs.iterdir()] == ["counted"]
 
 
 def test_twenty_applies_at_once_end_with_one_whole_config(tmp_path: Path) -> None:
