@@ -16,6 +16,7 @@ from benchmarks import (
     report,
     reuse,
     scheduling,
+    second_run,
     worker_start,
 )
 from benchmarks.measuring import table
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "java": java,
     "worker_start": worker_start,
     "scheduling": scheduling,
+    "second_run": second_run,
     "recording": recording,
     "report": report,
     "reuse": reuse,
