@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 RUN_SECONDS = 300
-_FOR_TESTS_ONLY = ("-p", "no:hypothesispytest", "-p", "no:anyio")
+FOR_TESTS_ONLY = ("-p", "no:hypothesispytest", "-p", "no:anyio")
 """Plugins of this environment that nobody who is compared with has; importing them takes half a second."""
 _COLUMNS = ("name", "value", "target", "ratio", "side by side with")
 
@@ -90,7 +90,7 @@ def pytest(
     """
     before, started, clock = getrusage(RUSAGE_CHILDREN), time.time(), time.perf_counter()
     done = subprocess.run(
-        [str(python), "-m", "pytest", *_FOR_TESTS_ONLY, *arguments],
+        [str(python), "-m", "pytest", *FOR_TESTS_ONLY, *arguments],
         cwd=folder,
         env={**ENVIRONMENT, **(variables or {})},
         stdin=subprocess.DEVNULL,

@@ -63,6 +63,7 @@ class _Ready:
     """Environments that are all there."""
 
     refusal: str | None = None
+    stops = False
     late: Sequence[Any] = ()
 
     def work_of(self, _node: object, ids: Sequence[str]) -> Work:
@@ -76,6 +77,9 @@ class _Ready:
 
     def is_open(self, _profile: str) -> bool:
         return True
+
+    def need(self, profile: str) -> None:
+        """Do nothing."""
 
     def release(self, profile: str) -> None:
         """Do nothing."""

@@ -9,9 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from benchmarks.measuring import ENVIRONMENT, RUN_SECONDS, Row, own_host, project, pytest, table
+from benchmarks.bring_up import moments
+from benchmarks.measuring import (
+    ENVIRONMENT,
+    FOR_TESTS_ONLY,
+    RUN_SECONDS,
+    Row,
+    own_host,
+    project,
+    pytest,
+    table,
+)
 
 PROFILE = "e2e-local"
+SELECTED = ("--esb-profile", PROFILE, "-k", "test_holds")
+WORKERS = ("0", "auto")
 RUNS = 7
 MOST_SECONDS = 1.0
 LINE = f"[{PROFILE}] waiting: held by pid "
@@ -32,38 +44,50 @@ HELD = "the environment is held"
 def measure() -> Iterator[Row]:
     """Start runs of an environment that another run is in the middle of, and end each once it has said so."""
     with project() as copy:
-        plain = copy.parent / "test_plain.py"
-        plain.write_text("def test_plain():\n    pass\n")
         done = copy.parent / "done"
         scenario = copy / "e2e/scenarios/smoke/test_holds.py"
         scenario.write_text(HOLDS.format(held=HELD, done=str(done), seconds=RUN_SECONDS))
+        wanted = {workers: _seconds_until_wanted(copy, done, workers) for workers in WORKERS}
         with _run(copy, "-n0", "--capture=no") as holding:
             _read_until(HELD, holding)
-            for workers in ("0", "auto"):
-                told, without = [], []
-                for _ in range(RUNS):
-                    began = time.perf_counter()
-                    with _run(copy, "-n", workers) as second:
-                        _read_until(LINE, second)
-                        told.append(time.perf_counter() - began)
-                        second.terminate()
-                        second.communicate(timeout=RUN_SECONDS)
-                    without.append(pytest(["-n", workers, str(plain)], copy.parent).wall)
-                beside = f"from enter; plain pytest with one test: {median(without):.2f} s; {RUNS} pairs"
+            for workers in WORKERS:
+                told = median(_seconds_until_told(copy, workers) for _ in range(RUNS))
+                beside = f"from wanting it; from enter: {told:.2f} s; {RUNS} runs each"
                 name = f"a second run names who holds, -n {workers}"
-                yield Row(name, median(told), MOST_SECONDS, "s", beside)
+                yield Row(name, told - wanted[workers], MOST_SECONDS, "s", beside)
             done.touch()
             output, _ = holding.communicate(timeout=RUN_SECONDS)
             if holding.returncode:
                 raise SystemExit(f"the run that held {PROFILE}: exit code {holding.returncode}\n{output}")
 
 
+def _seconds_until_wanted(copy: Path, done: Path, workers: str) -> float:
+    """Return when runs of an environment that is free begin to bring it up."""
+    done.touch()
+    events = copy / f".esb/e2e/state/{PROFILE}/events.jsonl"
+    seconds = []
+    for _ in range(RUNS):
+        used = pytest([*SELECTED, "-n", workers], copy, own_host(copy))
+        seconds.append(moments(events)["reset started"] - used.started)
+    done.unlink()
+    return median(seconds)
+
+
+def _seconds_until_told(copy: Path, workers: str) -> float:
+    began = time.perf_counter()
+    with _run(copy, "-n", workers) as second:
+        _read_until(LINE, second)
+        told = time.perf_counter() - began
+        second.terminate()
+        second.communicate(timeout=RUN_SECONDS)
+    return told
+
+
 @contextmanager
 def _run(copy: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """Start a run of the one test, which the end of the block finds ended."""
-    selected = ["--esb-profile", PROFILE, "-p", "no:hypothesispytest", "-k", "test_holds"]
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest", *selected, *arguments],
+        [sys.executable, "-m", "pytest", *FOR_TESTS_ONLY, *SELECTED, *arguments],
         cwd=copy,
         env={**ENVIRONMENT, **own_host(copy)},
         stdin=subprocess.DEVNULL,

@@ -24,7 +24,7 @@ class Work:
         exclusive: the tests that take their environment alone.
         seconds: how long each test is expected to take.
         keep_order: whether the tests of an environment go out in the order of the collection.
-        strict: whether all tests do, so that none overtakes one of another environment.
+        strict: whether all tests do, and one at a time: none begins before all in front of it have ended.
     """
 
     environments: Sequence[str]
@@ -92,6 +92,8 @@ class _Worker:
     running: int | None = None
     started: bool = False
     reported: bool = False
+    last: int | None = None
+    leaving: bool = False
     holds: set[str] = field(default_factory=set)
 
 
@@ -161,12 +163,18 @@ class Dispatcher:
         found = self._workers.get(worker)
         if found is not None and found.running == test:
             self._land(found, finished=True)
+            found.last, found.leaving = test, False
             self._free[worker] = None
+
+    def leave(self, worker: Hashable) -> None:
+        """Learn that a worker, which waits, tears down what its last test shares with others."""
+        self._workers[worker].leaving = True
 
     def settle(self, worker: Hashable) -> None:
         """Learn that of a worker's fixtures only those that its next test shares are still there."""
         found = self._workers.get(worker)
         if found is not None:
+            found.leaving = False
             name = found.queue.name if found.queue is not None and found.running is not None else None
             found.holds = {name} if name is not None else set()
 
@@ -201,6 +209,24 @@ class Dispatcher:
     def taken_alone(self, test: int) -> str | None:
         """Return the environment that a test takes alone, or None."""
         return self._queue_of(test).name if test in self._work.exclusive else None
+
+    def torn_down(self, worker: Hashable, *, ends: bool) -> int | None:
+        """Return the test whose shared fixtures a worker may be tearing down, or None.
+
+        Args:
+            worker: one that is there.
+            ends: whether it was told to end, and tears down everything.
+        """
+        found = self._workers[worker]
+        between = found.running is None or not found.started
+        return found.last if between and (found.leaving or ends) else None
+
+    def awaited(self) -> str | None:
+        """Return the environment that has to come up before any other test may run, or None."""
+        if not self._work.strict or self._is_busy():
+            return None
+        first = self._first_of_all()
+        return first.name if first is not None else None
 
     def in_flight(self) -> Iterator[tuple[Hashable, int]]:
         """Yield each worker that has a test, and the test."""
@@ -238,7 +264,9 @@ class Dispatcher:
         over = {queue.name for queue in self._queues if not queue.unfinished}
         return [worker for worker in self._free if over & self._workers[worker].holds]
 
-    def _next(self, worker: Hashable, found: _Worker, now_open: Iterable[_Queue]) -> int | None:
+    def _next(self, worker: Hashable, found: _Worker, now_open: Collection[_Queue]) -> int | None:
+        if self._work.strict and self._is_busy(but=found):
+            return None
         if found.unit:
             return self._continue(worker, found, now_open)
         queue = self._choose(found, now_open)
@@ -255,7 +283,7 @@ class Dispatcher:
             queue.workers += 1
         return self._launch(worker, found, queue)
 
-    def _continue(self, worker: Hashable, found: _Worker, now_open: Iterable[_Queue]) -> int | None:
+    def _continue(self, worker: Hashable, found: _Worker, now_open: Collection[_Queue]) -> int | None:
         """Go on with a unit; an exclusive test in its middle waits for all others, and they for it."""
         queue = found.queue
         if queue is None or queue not in now_open:
@@ -274,13 +302,15 @@ class Dispatcher:
         queue.in_flight += 1
         queue.alone = test in self._work.exclusive
         found.running, found.started, found.reported = test, False, False
+        found.leaving = found.last is not None
         if queue.name is not None:
             found.holds.add(queue.name)
         return test
 
-    def _choose(self, found: _Worker, now_open: Iterable[_Queue]) -> _Queue | None:
+    def _choose(self, found: _Worker, now_open: Collection[_Queue]) -> _Queue | None:
         if self._work.strict:
-            return self._first_of_all(now_open)
+            first = self._first_of_all()
+            return first if first in now_open else None
         exclusive = self._work.exclusive
         heads = [(queue, line[0]) for queue in now_open if (line := queue.head(exclusive))]
         if not heads:
@@ -296,10 +326,17 @@ class Dispatcher:
             return heads[0][0]
         return max(candidates, key=lambda queue: queue.seconds / (queue.workers + 1))
 
-    def _first_of_all(self, now_open: Iterable[_Queue]) -> _Queue | None:
+    def _first_of_all(self) -> _Queue | None:
         waiting = [queue for queue in self._queues if queue.rest]
-        first = min(waiting, key=lambda queue: queue.rest[0].first, default=None)
-        return first if first is not None and first in now_open else None
+        return min(waiting, key=lambda queue: queue.rest[0].first, default=None)
+
+    def _is_busy(self, *, but: _Worker | None = None) -> bool:
+        """Tell whether a worker, other than one, has a test or the rest of a unit."""
+        return any(
+            worker.running is not None or worker.unit
+            for worker in self._workers.values()
+            if worker is not but
+        )
 
     def _enqueue(self, tests: Iterable[int], *, first: bool = False) -> None:
         """Queue a unit; one that comes back goes to where it came from, ahead of the others."""

@@ -82,11 +82,16 @@ class ControllerSide:
         self.drain = drain
         self.late_start = LateStart(owner, self.wake, enabled=AUTO_WORKERS in config.stash)
         self.refusal: str | None = None
+        self._session: pytest.Session | None = None
         self._scheduling: EnvironmentScheduling | None = None
         self._channels: list[Any] = []
         self._lock = threading.Lock()
         self._queue: Any = None
         self._collected: dict[str, Collected] = {}
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Know where pytest says that a run is to stop: xdist looks at what it has decided itself only."""
+        self._session = session
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -127,6 +132,11 @@ class ControllerSide:
         return self._scheduling is not None
 
     @property
+    def stops(self) -> bool:
+        """Whether pytest, or a plugin of it, wants no further test to begin."""
+        return self._session is not None and bool(self._session.shouldfail or self._session.shouldstop)
+
+    @property
     def undone(self) -> str | None:
         """What was to be done when no worker was left to do it, or None."""
         if self._scheduling is None:
@@ -164,6 +174,10 @@ class ControllerSide:
     def is_open(self, profile: str) -> bool:
         """Tell whether an environment's tests may go out."""
         return self._owner.is_settled(profile)
+
+    def need(self, profile: str) -> None:
+        """Learn that no test can run before this environment is there."""
+        self._owner.need(profile)
 
     def release(self, profile: str) -> None:
         """Learn that nothing will use an environment any more."""
@@ -203,13 +217,14 @@ class ControllerSide:
         kind, *rest = message
         if kind == "plan":
             self._collected[worker] = collected = Collected(*rest)
-            self._owner.request(self._by_cost(collected))
+            self._owner.request(self._by_need(collected))
             for profile in self._owner.profiles:
                 self._send(channel, self._state(profile))
         elif kind == "refuse":
             (self.refusal,) = rest
         elif kind == "need":
-            self._owner.request(rest)
+            (profile,) = rest
+            self._owner.need(profile)
         elif kind == "inspect":
             profile, number = rest
             self._owner.ask(
@@ -217,8 +232,10 @@ class ControllerSide:
                 lambda states: self._send(channel, ("inspected", number, [s.to_data() for s in states])),
             )
 
-    def _by_cost(self, collected: Collected) -> list[str]:
-        """Return the environments that tests use, the most expensive one first."""
+    def _by_need(self, collected: Collected) -> list[str]:
+        """Return the environments that tests use: the most expensive one first, if tests need no order."""
+        if self._config.getoption("stepwise", False):
+            return collected.environments
         tests = Counter(collected.environment_of)
         costs = {
             profile: self._durations.cost(profile, self._owner.weight(profile), tests[index])

@@ -3,11 +3,38 @@
 import os
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _HoldBack(threading.local):
+    """Signals that wait for the end of a block; handlers run in the main thread, and so do their blocks."""
+
+    active = False
+    number: int | None = None
+
+
+_hold_back = _HoldBack()
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Have a signal interrupt this thread only after the block; `Interrupts` has to mind it.
+
+    Raises:
+        KeyboardInterrupt: a signal came meanwhile.
+    """
+    _hold_back.active = True
+    try:
+        yield
+    finally:
+        _hold_back.active = False
+        number, _hold_back.number = _hold_back.number, None
+        if number is not None:
+            raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 class Interrupts:
@@ -43,6 +70,9 @@ class Interrupts:
             signal.signal(*self._earlier.popitem())
 
     def _interrupt(self, number: int, _frame: object) -> None:
+        if not self.ending and _hold_back.active:
+            _hold_back.number = number
+            return
         if not self.ending:
             raise KeyboardInterrupt(signal.Signals(number).name)
         if self._thread is not None:

@@ -10,6 +10,7 @@ from enum import Enum, auto
 from esb_e2e_plugin.diagnosis import diagnose
 from esb_e2e_plugin.environment import Environment
 from esb_e2e_plugin.failure import CancelledError, Failure, StepError
+from esb_e2e_plugin.interrupts import held_back
 from esb_e2e_plugin.lifecycle import ending
 from esb_e2e_plugin.lifecycle.holding import Holding
 from esb_e2e_plugin.lifecycle.reaper import Reaper
@@ -122,8 +123,9 @@ class Life:
         self.begun = time.time()
         name = f"esb-{self.scenario.profile}"
         thread = threading.Thread(target=self._live, name=name, daemon=True)
-        thread.start()
-        self._thread = thread
+        with held_back():  # what has started must be known, or nobody ends it
+            thread.start()
+            self._thread = thread
 
     def inspect(self, tell: Tell) -> None:
         """Have its log hold everything that was written until now, and tell how its services are.

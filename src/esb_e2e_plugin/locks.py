@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -121,12 +122,12 @@ class EnvironmentLock:
         Raises:
             HeldError: the lock was not free in time; names the holder.
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = _open(self.path, os.O_CREAT)
         try:
             self._wait(descriptor, timeout, waiting, check)
             _introduce(descriptor, Holder.current(run_id))
         except BaseException:
-            os.close(descriptor)
+            _close(descriptor)
             raise
         self._descriptor = descriptor
 
@@ -142,7 +143,7 @@ class EnvironmentLock:
             Whether the lock was taken: not where the run gave it back, or where another one has it.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = _open(self.path)
         except FileNotFoundError:
             return False
         try:
@@ -159,30 +160,29 @@ class EnvironmentLock:
                     break
                 time.sleep(_POLL_SECONDS)
         except BaseException:
-            os.close(descriptor)
+            _close(descriptor)
             raise
-        os.close(descriptor)
+        _close(descriptor)
         return False
 
     def release(self) -> None:
         """Give the lock back; does nothing when it is not held."""
-        if self._descriptor is not None:
+        if self._descriptor in _descriptors:  # not in a forked child: it is the parent's
             os.ftruncate(self._descriptor, 0)
-            # A child that was forked meanwhile may still have the descriptor: closing ours is not enough.
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            os.close(self._descriptor)
-            self._descriptor = None
+            _close(self._descriptor)
+        self._descriptor = None
 
     def is_held(self) -> bool:
         """Tell whether somebody holds the lock now."""
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = _open(self.path)
         except OSError:
             return False
         try:
             return not lock_descriptor(descriptor, blocking=False)
         finally:
-            os.close(descriptor)
+            _close(descriptor)
 
     def holder(self) -> Holder | None:
         """Return who wrote itself down as the holder, or None."""
@@ -210,6 +210,33 @@ class EnvironmentLock:
                 waiting(who)
                 tell_at = time.monotonic() + _TELL_AGAIN_SECONDS
             time.sleep(_POLL_SECONDS)
+
+
+_descriptors: set[int] = set()
+_forking = threading.RLock()
+
+
+def _open(path: Path, flags: int = 0) -> int:
+    with _forking:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+        _descriptors.add(descriptor)
+    return descriptor
+
+
+def _close(descriptor: int) -> None:
+    with _forking:
+        _descriptors.discard(descriptor)
+        os.close(descriptor)
+
+
+def _forget_all() -> None:
+    """Close in a forked child what would keep a lock when this process is killed."""
+    while _descriptors:
+        os.close(_descriptors.pop())
+    _forking.release()
+
+
+os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_forget_all)
 
 
 def _introduce(descriptor: int, holder: Holder) -> None:

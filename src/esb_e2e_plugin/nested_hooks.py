@@ -1,14 +1,14 @@
 """Finds hooks of this plugin in conftest files that an xdist controller would never load."""
 
+import ast
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from esb_e2e_plugin.errors import UserError
 
 _CONFTEST = "conftest.py"
-_HOOK = re.compile(r"^def (pytest_esb_\w+)", re.MULTILINE)
+_PREFIX = "pytest_esb_"
 
 
 def check(arguments: Iterable[str], *, folder: Path, root: Path, loaded: Collection[str]) -> None:
@@ -26,13 +26,33 @@ def check(arguments: Iterable[str], *, folder: Path, root: Path, loaded: Collect
     for path in dict.fromkeys(_conftests(arguments, folder, root)):
         if str(path) in loaded:
             continue
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if (found := _HOOK.search(text)) is not None:
-            line = text.count("\n", 0, found.start()) + 1
+        for line, name in _hooks(path.read_text(encoding="utf-8", errors="replace")):
             raise UserError(
-                f"{path}:{line}: {found[1]} would not run with xdist: its controller loads no such file",
+                f"{path}:{line}: {name} would not run with xdist: its controller loads no such file",
                 f"move it to {root / _CONFTEST}, or into a plugin",
             )
+
+
+def _hooks(text: str) -> list[tuple[int, str]]:
+    """Return line and name of each hook that a module defines, imports, assigns or gives another name."""
+    if _PREFIX not in text:
+        return []
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except SyntaxError:  # pytest shows it best
+        return []
+    named: list[tuple[int, str]] = []
+    for node in nodes:
+        match node:
+            case ast.FunctionDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                named.append((node.lineno, name))
+            case ast.alias():
+                named.append((node.lineno, node.asname or node.name))
+            case ast.keyword(arg="specname", value=ast.Constant(value=str() as name)):
+                named.append((node.lineno, name))
+            case _:
+                pass
+    return sorted((line, name) for line, name in named if name.startswith(_PREFIX))
 
 
 def _conftests(arguments: Iterable[str], folder: Path, root: Path) -> Iterator[Path]:

@@ -128,6 +128,12 @@ class Owner:
                     self._queue.append(profile)
             self._start_queued()
 
+    def need(self, profile: str) -> None:
+        """Request an environment that a test waits for: it starts next, if need be beyond the bound."""
+        with self._lock:
+            self._lives[profile].needed = True
+            self.request([profile])
+
     def wait(self, name: str, meanwhile: Callable[[], None] | None = None) -> Environment:
         """Request an environment and return it when tests may use it.
 
@@ -139,8 +145,7 @@ class Owner:
             EnvironmentFailedError: it failed.
         """
         life = self._lives[name]
-        life.needed = True
-        self.request([name])
+        self.need(name)
         while True:
             self._while_waiting()
             with self._lock:

@@ -8,9 +8,11 @@ successor is known.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.logging import catching_logs  # what pytest's own plugin uses
 
 from esb_e2e_plugin.fixtures.environment import finish_environment
 from esb_e2e_plugin.selection import environment_of
@@ -82,7 +84,8 @@ class Pausing:
 
         def tear_down() -> None:
             try:
-                before.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001  as pytest's own runner
+                with _captured(before):
+                    before.session._setupstate.teardown_exact(nextitem)  # noqa: SLF001  as pytest's own runner
             finally:
                 if nextitem is None or environment_of(nextitem) != environment_of(before):
                     finish_environment(before.config)
@@ -93,3 +96,19 @@ class Pausing:
         if call.excinfo is not None:
             report = before.ihook.pytest_runtest_makereport(item=before, call=call)
             before.ihook.pytest_runtest_logreport(report=report)
+
+
+@contextmanager
+def _captured(item: pytest.Item) -> Iterator[None]:
+    """Add to a test's sections what is written and logged meanwhile, as in its own teardown."""
+    with ExitStack() as stack:
+        plugins = item.config.pluginmanager
+        if (logging := plugins.getplugin("logging-plugin")) is not None:
+            handler = stack.enter_context(catching_logs(logging.report_handler, level=logging.log_level))
+            handler.reset()
+            stack.callback(
+                lambda: item.add_report_section("teardown", "log", handler.stream.getvalue().strip())
+            )
+        if (capture := plugins.getplugin("capturemanager")) is not None:
+            stack.enter_context(capture.item_capture("teardown", item))
+        yield

@@ -26,7 +26,13 @@ from esb_e2e_plugin.fixtures import (
     esb_token,
 )
 from esb_e2e_plugin.keys import BRINGUP, SELECTION, TERMINAL
-from esb_e2e_plugin.selection import Selection, environment_of, is_exclusive, needs_environment
+from esb_e2e_plugin.selection import (
+    EXCLUSIVE,
+    Selection,
+    environment_of,
+    is_exclusive,
+    needs_environment,
+)
 
 __all__ = [
     "esb_dynamodb",
@@ -115,16 +121,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize a test with its environments."""
     if needs_environment(metafunc):
         _selection(metafunc.config).parametrize(metafunc)
-    elif is_exclusive(metafunc.definition):
-        raise pytest.Collector.CollectError(
-            f"{metafunc.definition.nodeid}: esb_exclusive, but the test asks for no environment: "
-            "remove the marker, or ask for a fixture such as esb_environment"
-        )
+    elif _is_alone_in_nothing(metafunc.definition):
+        raise pytest.Collector.CollectError(_exclusive_without_environment(metafunc.definition))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Drop the tests that got no environment, and keep those of one environment together."""
+    # Only items tell where a parameter has the marker, or a method of unittest.TestCase.
+    wrong = [item for item in items if EXCLUSIVE in item.keywords and _is_alone_in_nothing(item)]
+    for item in wrong:
+        report = pytest.CollectReport(item.nodeid, "failed", _exclusive_without_environment(item), [])
+        config.hook.pytest_collectreport(report=report)
+        items.remove(item)
     if any(needs_environment(item) for item in items):
         _selection(config).filter_and_sort(config, items)
 
@@ -170,6 +179,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Give the copy of stdout back."""
     if (terminal := config.stash.get(TERMINAL, None)) is not None:
         terminal.close()
+
+
+def _is_alone_in_nothing(item: pytest.Item) -> bool:
+    return is_exclusive(item) and not needs_environment(item)
+
+
+def _exclusive_without_environment(item: pytest.Item) -> str:
+    return (
+        f"{item.nodeid}: {EXCLUSIVE}, but the test asks for no environment: "
+        "remove the marker, or ask for a fixture such as esb_environment"
+    )
 
 
 def _distributes(config: pytest.Config) -> bool:

@@ -22,6 +22,10 @@ class Environments(Protocol):
     refusal: str | None
 
     @property
+    def stops(self) -> bool:
+        """Whether pytest, or a plugin of it, wants no further test to begin."""
+
+    @property
     def late(self) -> Sequence[WorkerController]:
         """The workers that have not begun."""
 
@@ -33,6 +37,9 @@ class Environments(Protocol):
 
     def is_open(self, profile: str) -> bool:
         """Tell whether an environment's tests may go out."""
+
+    def need(self, profile: str) -> None:
+        """Learn that no test can run before this environment is there."""
 
     def release(self, profile: str) -> None:
         """Learn that nothing will use an environment any more."""
@@ -156,6 +163,8 @@ class EnvironmentScheduling:
         self._resting.discard(node)
         if self._dispatcher is None or node not in self._dispatcher.workers:
             return None
+        if not hasattr(node, "workeroutput"):  # which comes with an orderly end
+            self._report_teardown(node, self._dispatcher.torn_down(node, ends=node.shutting_down))
         lost = self._dispatcher.running(node)
         crashed = self._dispatcher.remove_worker(node)
         if lost is not None:
@@ -187,6 +196,8 @@ class EnvironmentScheduling:
         dispatcher = self._dispatcher
         if dispatcher is None:
             return
+        if self._environments.stops:
+            dispatcher.abandon()
         again = True
         while again:
             again = False
@@ -198,10 +209,13 @@ class EnvironmentScheduling:
                     dispatcher.take_back(worker)
                     self._calm(test)
                     again = True
+        if (profile := dispatcher.awaited()) is not None:
+            self._environments.need(profile)
         for worker in dispatcher.idle_holders():
             node = cast("WorkerController", worker)
             if node not in self._resting and self._send(node, len(self._collection) + 1):
                 self._resting.add(node)
+                dispatcher.leave(node)
         if release:
             self._release()
 
@@ -225,6 +239,19 @@ class EnvironmentScheduling:
             terminal.write_line("")
         write = reporter.rewrite
         reporter.rewrite = lambda line, newline=False: write(line, newline=True) if newline else None
+
+    def _report_teardown(self, node: WorkerController, test: int | None) -> None:
+        """Report a worker's end while it tore down what a test shares with others: an error of that test."""
+        if test is None:
+            return
+        nodeid = self._collection[test]
+        message = (
+            f"worker {node.gateway.id!r} crashed in the teardown of what {nodeid!r} shares with other tests"
+        )
+        path = nodeid.partition("::")[0]
+        report: Any = pytest.TestReport(nodeid, (path, None, path), {}, "failed", message, "teardown")
+        report.node = node
+        self._config.hook.pytest_runtest_logreport(report=report)
 
     def _calm(self, test: int) -> None:
         if self._dispatcher is not None and (profile := self._dispatcher.taken_alone(test)) is not None:

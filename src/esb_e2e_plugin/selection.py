@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 HOW_TO_SELECT = "select one with --esb-profile NAME"
 ENVIRONMENT_FIXTURE = "esb_environment"
+EXCLUSIVE = "esb_exclusive"
+"""The marker of a test that takes its environment alone."""
 
 
 class Selection:
@@ -136,7 +138,7 @@ def used_environments(session: pytest.Session) -> list[str | None]:
 
 def is_exclusive(item: pytest.Item) -> bool:
     """Tell whether a test takes its environment alone."""
-    return item.get_closest_marker("esb_exclusive") is not None
+    return item.get_closest_marker(EXCLUSIVE) is not None
 
 
 def units(items: Sequence[pytest.Item], dist: str) -> list[int | None]:

@@ -205,6 +205,8 @@ class OwnerSession:
         """Remove the environments, and let a failed one fail the run."""
         if session.exitstatus == pytest.ExitCode.INTERRUPTED or session.shouldfail or session.shouldstop:
             self._stopped = True
+        ended_early = session.exitstatus == pytest.ExitCode.INTERNAL_ERROR or self._controller.undone
+        if self._stopped or ended_early or self._controller.refusal is not None:
             self._owner.cancel()  # nobody waits any more for what is still coming up
         if self._clean_up():
             session.exitstatus = pytest.ExitCode.INTERRUPTED

@@ -52,6 +52,24 @@ MISTAKES = {
         ("e2e/scenarios/deep/conftest.py:3: pytest_esb_deploy would not run with xdist", "move it to "),
         file("e2e/scenarios/deep/conftest.py", NESTED),
     ),
+    "hook that a nested file imports": Mistake(
+        ("e2e/conftest.py:2: pytest_esb_deploy would not run with xdist",),
+        file("e2e/conftest.py", "from shared import (\n    pytest_esb_deploy,\n)\n"),
+    ),
+    "hook that a nested file assigns": Mistake(
+        ("e2e/conftest.py:4: pytest_esb_deploy would not run with xdist",),
+        file(
+            "e2e/conftest.py",
+            '"""No pytest_esb_deploy yet."""\nimport sys\nif sys:\n    pytest_esb_deploy = print\n',
+        ),
+    ),
+    "hook under another name": Mistake(
+        ("e2e/conftest.py:2: pytest_esb_results would not run with xdist",),
+        file(
+            "e2e/conftest.py",
+            'import pytest\n@pytest.hookimpl(specname="pytest_esb_results")\ndef told(): pass\n',
+        ),
+    ),
     "hook above the tests": Mistake(
         ("e2e/conftest.py:3: pytest_esb_deploy would not run with xdist", "/conftest.py, or into a plugin"),
         file("e2e/conftest.py", NESTED),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from esb_e2e_plugin.dispatcher import Work
+from esb_e2e_plugin.locks import EnvironmentLock, lock_key
+from esb_e2e_plugin.store import make_host_folder
 from tests.plugin.esb_project import Project, entries, output, reported
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Plain:
     """Tests that need no environment."""
 
     refusal: str | None = None
+    stops = False
     late: Sequence[Any] = ()
 
     def work_of(self, _node: object, ids: Sequence[str]) -> Work:
@@ -49,6 +52,10 @@ class Plain:
     def is_open(self, _profile: str) -> bool:
         """Keep nothing back."""
         return True
+
+    def need(self, profile: str) -> None:
+        """Expect no call: there is no environment."""
+        raise AssertionError(profile)
 
     def release(self, profile: str) -> None:
         """Expect no call: there is no environment."""
@@ -198,6 +205,49 @@ def test_a_crashed_test_is_reported_once_and_the_others_run(project: Project) ->
     project.assert_removed("one-local")
 
 
+def test_a_crash_counts_as_a_failure_that_stops_the_run(project: Project) -> None:
+    """`-x` ends it there: what has not begun is not run by a worker that takes the dead one's place."""
+    project.matrix(entries("one-local", artifacts=False))
+    project.write("e2e/scenarios/test_crash.py", CRASHES)
+    result = project.run("--esb-profile", "one-local", "-n", "1", "-x")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=2, failed=1)
+    project.assert_removed("one-local")
+
+
+STUCK = """
+import os, signal, pytest
+from pathlib import Path
+
+@pytest.mark.esb_env("one-local")
+def test_crash(esb_environment):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@pytest.mark.esb_env("two-local")
+def test_never(esb_environment): pass
+"""
+
+
+def test_a_run_without_workers_waits_for_no_environment(project: Project) -> None:
+    """One that another run holds is given up: nobody is left who could use it."""
+    project.matrix(entries("one-local", "two-local", artifacts=False))
+    project.write("e2e/scenarios/test_stuck.py", STUCK)
+    state = project.state("two-local")
+    make_host_folder(project.host)
+    lock = EnvironmentLock(project.host, lock_key(str(state.resolve()), "esb-two-local"))
+    lock.acquire(run_id="other", timeout=1, waiting=lambda _: None, check=lambda: None)
+    try:
+        result = project.run("--esb-profile", "all", "-n", "1", "--max-worker-restart", "0")
+    finally:
+        lock.release()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.parseoutcomes() == {"failed": 1}
+    assert "[two-local] waiting: held by" in output(result)
+    assert "esb: no worker was left to run 1 test(s)" in output(result)
+    assert not state.exists()
+    project.assert_removed("one-local")
+
+
 LAST = """
 import os, signal, pytest
 
@@ -221,8 +271,39 @@ def test_tests_that_no_worker_was_left_to_run_fail_the_run(project: Project) -> 
     )
     result = project.run("--esb-profile", "one-local", "-n", "1", "--max-worker-restart", "0")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert result.parseoutcomes() == {"passed": 1}
+    result.assert_outcomes(passed=1, errors=1)
     assert "esb: no worker was left to run 2 test(s)" in output(result)
+    project.assert_removed("one-local")
+
+
+SHARED_TEARDOWNS = """
+import os, signal, pytest
+
+@pytest.fixture(scope="{scope}")
+def shared():
+    yield
+    if os.environ["PYTEST_XDIST_WORKER"] == "gw0":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def test_first(shared, esb_environment): pass
+def test_last(shared, esb_environment): pass
+"""
+
+
+@pytest.mark.parametrize("scope", ["module", "session"])
+def test_a_crash_in_what_tests_share_is_an_error_of_the_last_of_them(project: Project, scope: str) -> None:
+    """All tests may have passed, and others go on in another worker: the run is not green."""
+    project.matrix(entries("one-local", artifacts=False))
+    project.write("e2e/scenarios/test_a.py", SHARED_TEARDOWNS.format(scope=scope))
+    after = ["def test_after(esb_environment): pass\n"] if scope == "module" else []
+    for text in after:
+        project.write("e2e/scenarios/test_b.py", text)
+    result = project.run("--esb-profile", "one-local", "-n", "1", "-rA")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED, output(result)
+    result.assert_outcomes(passed=2 + len(after), errors=1)
+    last = "e2e/scenarios/test_a.py::test_last[one-local]"
+    assert f"worker 'gw0' crashed in the teardown of what '{last}' shares with other tests" in output(result)
+    assert f"ERROR {last}" in output(result)
     project.assert_removed("one-local")
 
 

@@ -252,6 +252,32 @@ def test_what_tests_of_a_module_share_lives_as_long_as_in_pytest(project: Projec
     assert "ERROR e2e/scenarios/test_second.py::test_b[one-local]" in result.stdout.str()
 
 
+SPEAKING = """
+import logging, sys, pytest
+
+@pytest.fixture(scope="module")
+def shared(esb_environment):
+    yield
+    print("printed at the end")
+    print("complained at the end", file=sys.stderr)
+    logging.getLogger("fixture").warning("logged at the end")
+    assert "quiet" in __name__, "left behind"
+
+def test_a(shared): pass
+"""
+
+
+def test_what_a_shared_teardown_writes_is_shown_with_its_failure_only(project: Project) -> None:
+    """It is captured as in every other teardown, and reaches no terminal in between."""
+    make(project, "one-local", test_a_quiet=SPEAKING, test_loud=SPEAKING)
+    result = project.run("--esb-profile", "one-local", "-n", "1")
+    result.assert_outcomes(passed=2, errors=1)
+    kinds = {"stdout": "printed", "stderr": "complained", "log": "*logged"}
+    for kind, text in kinds.items():
+        result.stdout.fnmatch_lines([f"*Captured {kind} teardown*", f"{text} at the end*"])
+    assert sum(line.endswith(" at the end") for line in output(result).splitlines()) == len(kinds)
+
+
 ONE = "def test_one(esb_environment): pass\n"
 
 
@@ -287,13 +313,32 @@ def test_auto_means_workers_for_each_environment(project: Project, monkeypatch: 
     result.stdout.no_fnmatch_line("esb: -n auto*")
 
 
-def test_an_exclusive_test_without_an_environment_is_a_collection_error(project: Project) -> None:
+LONELY = {
+    "test_lonely": "@pytest.mark.esb_exclusive\ndef test_lonely(): pass\n",
+    "test_lonely[1]": (
+        "@pytest.mark.parametrize('number', [0, pytest.param(1, marks=pytest.mark.esb_exclusive)])\n"
+        "def test_lonely(number): pass\n"
+    ),
+    "Case::test_lonely": (
+        "class Case(unittest.TestCase):\n    @pytest.mark.esb_exclusive\n    def test_lonely(self): pass\n"
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("test", "text"),
+    [(test, f"import pytest, unittest\n{text}") for test, text in LONELY.items()],
+    ids=["function", "parameter", "unittest"],
+)
+def test_an_exclusive_test_without_an_environment_is_a_collection_error(
+    project: Project, test: str, text: str
+) -> None:
     """It has nothing to be alone in: the error names the test."""
-    text = "import pytest\n@pytest.mark.esb_exclusive\ndef test_lonely(): pass\n"
     make(project, "one-local", test_lonely=text)
     result = project.run("--esb-profile", "one-local")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["e2e/scenarios/test_lonely.py::test_lonely: esb_exclusive, but *"])
+    assert f"\ne2e/scenarios/test_lonely.py::{test}: esb_exclusive, but the test asks" in output(result)
+    assert not (project.path / ".esb").exists()
 
 
 def test_a_worker_with_another_matrix_ends_the_run_with_one_line(project: Project) -> None:

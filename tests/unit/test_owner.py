@@ -16,6 +16,7 @@ from esb_e2e_plugin import news
 from esb_e2e_plugin.capacity import Bounds
 from esb_e2e_plugin.events import NOBODY
 from esb_e2e_plugin.failure import CancelledError, EnvironmentFailedError
+from esb_e2e_plugin.interrupts import Interrupts
 from esb_e2e_plugin.life import Life
 from esb_e2e_plugin.lifecycle.holding import Holding
 from esb_e2e_plugin.lifecycle.reaper import Reaper
@@ -58,6 +59,34 @@ def test_an_interrupted_wait_does_not_take_an_environment_for_ended(monkeypatch:
     life.begin()
     with pytest.raises(KeyboardInterrupt), interrupted_while_waiting():
         life.wait(60)
+    assert not life.is_over
+    cleaned.set()
+    life.wait(60)
+    assert life.is_over
+
+
+def test_an_interrupt_while_a_thread_starts_does_not_lose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would wait for its end, and what it had brought up would be left behind."""
+    cleaned = threading.Event()
+    monkeypatch.setattr(Life, "_own", lambda _self: cleaned.wait(60))
+    start = threading.Thread.start
+
+    def start_interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        signal.raise_signal(signal.SIGINT)
+
+    made: Callable[[Callable[[], None]], None] = lambda change: change()  # noqa: E731
+    life = Life(cast("Any", SimpleNamespace(profile="p")), cast("Any", None), cast("Any", None), made)
+    interrupts = Interrupts(lambda: None, 2)
+    interrupts.install()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start_interrupted)
+            with pytest.raises(KeyboardInterrupt, match="SIGINT"):
+                life.begin()
+    finally:
+        interrupts.restore()
+    assert life.alive
     assert not life.is_over
     cleaned.set()
     life.wait(60)

@@ -201,15 +201,45 @@ def test_units_stay_on_one_worker_in_their_order(work: Work, workers: int) -> No
 
 
 @SETTINGS
-@given(works(), st.integers(1, 4))
-def test_strict_order_is_that_of_the_collection(work: Work, workers: int) -> None:
-    """`--stepwise` skips what comes before a failure: nothing may overtake it."""
+@given(works(), STEPS, st.integers(1, 4))
+def test_strict_order_is_that_of_the_collection(
+    work: Work, steps: list[tuple[str, int]], workers: int
+) -> None:
+    """`--stepwise` skips what comes before a failure: nothing may overtake it, or run beside it."""
     strict = Work(**{**vars(work), "strict": True, "units": [[test] for test in range(len(work.seconds))]})
-    simulation = Simulation(strict, Dispatcher(strict), ready=set(ENVIRONMENTS))
+    simulation = Simulation(strict, Dispatcher(strict))
     for _ in range(workers):
         simulation.add()
+    simulation.hand_out()
+    for what, choice in steps:
+        simulation.step(what, choice)
+        assert len(simulation.runs) <= 1
+        awaited = simulation.dispatcher.awaited()
+        if simulation.dispatcher.workers and awaited is not None:
+            assert awaited not in simulation.ready
     simulation.finish()
-    assert simulation.order == sorted(simulation.order)
+    first = list(dict.fromkeys(simulation.order))
+    assert first == sorted(first)
+
+
+@SETTINGS
+@given(works(), st.integers(1, 4))
+def test_strict_order_names_the_environment_that_it_waits_for(work: Work, workers: int) -> None:
+    """Whatever came up first, and whatever units there are: what is awaited lets the tests go on."""
+    dispatcher = Dispatcher(Work(**{**vars(work), "strict": True}))
+    for number in range(workers):
+        dispatcher.add_worker(number)
+    ready: set[str] = set()
+    while not dispatcher.finished:
+        given_out = list(dispatcher.assign(ready.__contains__))
+        assert len(given_out) <= 1
+        for worker, test in given_out:
+            dispatcher.complete(worker, test)
+        if not given_out:
+            awaited = dispatcher.awaited()
+            assert awaited is not None
+            assert awaited not in ready
+            ready.add(awaited)
 
 
 def _work(
@@ -260,6 +290,28 @@ def test_an_exclusive_test_goes_out_first_and_alone() -> None:
     assert _given(dispatcher, ENVIRONMENTS) == {0: 1, 1: 2}
     dispatcher.complete(0, 1)
     assert set(_given(dispatcher, ENVIRONMENTS).values()) == {0}
+
+
+def test_what_a_worker_may_be_tearing_down_is_that_of_its_last_test() -> None:
+    """From its successor, or the word to rest, until it has settled; and when it ends."""
+    dispatcher = Dispatcher(_work([0, 0, 0], [0.1, 0.1, 0.1]))
+    dispatcher.add_worker("w")
+    assert dispatcher.torn_down("w", ends=True) is None
+    assert _given(dispatcher, ["one"]) == {"w": 0}
+    assert dispatcher.torn_down("w", ends=False) is None
+    dispatcher.begin("w")
+    dispatcher.complete("w", 0)
+    assert dispatcher.torn_down("w", ends=False) is None
+    assert dispatcher.torn_down("w", ends=True) == 0
+    assert _given(dispatcher, ["one"]) == {"w": 1}
+    assert dispatcher.torn_down("w", ends=False) == 0
+    dispatcher.settle("w")
+    assert dispatcher.torn_down("w", ends=False) is None
+    dispatcher.begin("w")
+    assert dispatcher.torn_down("w", ends=True) is None
+    dispatcher.complete("w", 1)
+    dispatcher.leave("w")
+    assert dispatcher.torn_down("w", ends=False) == 1
 
 
 def test_a_worker_that_waits_is_told_to_give_up_an_environment_that_is_done() -> None:

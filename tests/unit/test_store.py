@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -154,6 +155,44 @@ def test_a_lock_that_is_given_back_is_free_whatever_children_were_forked(host: P
     assert acquire(again, timeout=0.1) == []
     again.release()
     os.close(copy)
+
+
+FORKS = """
+import os, sys, time
+from pathlib import Path
+from esb_e2e_plugin.locks import EnvironmentLock
+lock = EnvironmentLock(Path(sys.argv[1]), "env")
+lock.acquire(run_id="forking", timeout=20, waiting=print, check=lambda: None)
+if os.fork() == 0:
+    lock.release()  # no business of a child, whatever ends it
+    time.sleep(600)
+print(os.fork() or time.sleep(600), flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_killed_holders_children_hold_no_lock(host: Path) -> None:
+    """What a test has forked, such as a pool of processes, may live on: the environment is free."""
+    with subprocess.Popen(
+        [sys.executable, "-c", FORKS, str(host)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as holder:
+        try:
+            assert holder.stdout is not None
+            child = int(holder.stdout.readline())
+            with pytest.raises(EsbError, match="run forking"):
+                acquire(EnvironmentLock(host, "env"), timeout=0)
+            holder.kill()
+            holder.wait()
+            os.kill(child, 0)
+            lock = EnvironmentLock(host, "env")
+            assert acquire(lock, timeout=0) == []
+            lock.release()
+        finally:
+            os.killpg(holder.pid, signal.SIGKILL)
 
 
 def test_an_environment_of_another_user_is_refused_with_the_name(
