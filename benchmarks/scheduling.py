@@ -63,7 +63,7 @@ class _Ready:
     """Environments that are all there."""
 
     refusal: str | None = None
-    stops = False
+    stops = ends = False
     late: Sequence[Any] = ()
 
     def work_of(self, _node: object, ids: Sequence[str]) -> Work:
@@ -94,6 +94,9 @@ class _Ready:
         """Do nothing."""
 
     def drain(self) -> None:
+        """Do nothing."""
+
+    def wake(self) -> None:
         """Do nothing."""
 
 

@@ -248,7 +248,9 @@ class Dispatcher:
         if not self._free:
             return
         now_open = [queue for queue in self._queues if queue.name is None or is_open(queue.name)]
-        for worker in tuple(self._free):
+        free = tuple(self._free)
+        # In strict order the last one goes on: what its tests have shared ends before the next one begins.
+        for worker in reversed(free) if self._work.strict else free:
             test = self._next(worker, self._workers[worker], now_open)
             if test is not None:
                 del self._free[worker]

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +86,23 @@ class ControllerSide:
         self._scheduling: EnvironmentScheduling | None = None
         self._channels: list[Any] = []
         self._lock = threading.Lock()
+        self._dsession: Any = None
         self._queue: Any = None
         self._collected: dict[str, Collected] = {}
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Know where pytest says that a run is to stop: xdist looks at what it has decided itself only."""
         self._session = session
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """End a run that was stopped as pytest does where it has the tests itself."""
+        done = yield
+        if self.distributes and session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if self.distributes and session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        return done
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -109,8 +120,8 @@ class ControllerSide:
         """Schedule by environment."""
         from esb_e2e_plugin.scheduling import EnvironmentScheduling
 
-        session = config.pluginmanager.getplugin("dsession")
-        self._queue = session.queue if session is not None else None
+        self._dsession = dsession = config.pluginmanager.getplugin("dsession")
+        self._queue = dsession.queue if dsession is not None else None
         self._scheduling = EnvironmentScheduling(config, self)
         return self._scheduling
 
@@ -135,6 +146,11 @@ class ControllerSide:
     def stops(self) -> bool:
         """Whether pytest, or a plugin of it, wants no further test to begin."""
         return self._session is not None and bool(self._session.shouldfail or self._session.shouldstop)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the workers were told to end."""
+        return bool(getattr(self._dsession, "shuttingdown", False))
 
     @property
     def undone(self) -> str | None:

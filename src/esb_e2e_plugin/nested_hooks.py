@@ -5,10 +5,11 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from esb_e2e_plugin import hookspecs
 from esb_e2e_plugin.errors import UserError
 
 _CONFTEST = "conftest.py"
-_PREFIX = "pytest_esb_"
+_HOOKS = frozenset(name for name in vars(hookspecs) if name.startswith("pytest_esb_"))
 
 
 def check(arguments: Iterable[str], *, folder: Path, root: Path, loaded: Collection[str]) -> None:
@@ -26,33 +27,55 @@ def check(arguments: Iterable[str], *, folder: Path, root: Path, loaded: Collect
     for path in dict.fromkeys(_conftests(arguments, folder, root)):
         if str(path) in loaded:
             continue
-        for line, name in _hooks(path.read_text(encoding="utf-8", errors="replace")):
+        for line, name in _hooks(path.read_bytes()):
             raise UserError(
                 f"{path}:{line}: {name} would not run with xdist: its controller loads no such file",
                 f"move it to {root / _CONFTEST}, or into a plugin",
             )
 
 
-def _hooks(text: str) -> list[tuple[int, str]]:
-    """Return line and name of each hook that a module defines, imports, assigns or gives another name."""
-    if _PREFIX not in text:
+class _Names(ast.NodeVisitor):
+    """Finds what a module defines, imports, assigns, or says to be a hook by another name."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int, str]] = []
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self.found.append((node.lineno, node.name))
+        for decorator in node.decorator_list:
+            self.visit(decorator)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Pass over what is not the module's."""
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        """Pass over what is not the module's."""
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        """Pass over what is no hook."""
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Store):
+            self.found.append((node.lineno, node.id))
+
+    def visit_alias(self, node: ast.alias) -> None:
+        self.found.append((node.lineno, node.asname or node.name))
+
+    def visit_keyword(self, node: ast.keyword) -> None:
+        if node.arg == "specname" and isinstance(node.value, ast.Constant):
+            self.found.append((node.value.lineno, str(node.value.value)))
+
+
+def _hooks(text: bytes) -> list[tuple[int, str]]:
+    """Return line and name of each hook of a module, in their order."""
+    if not any(name.encode() in text for name in _HOOKS):
         return []
+    names = _Names()
     try:
-        nodes = list(ast.walk(ast.parse(text)))
-    except SyntaxError:  # pytest shows it best
+        names.visit(ast.parse(text))
+    except (SyntaxError, ValueError):  # pytest shows it best
         return []
-    named: list[tuple[int, str]] = []
-    for node in nodes:
-        match node:
-            case ast.FunctionDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
-                named.append((node.lineno, name))
-            case ast.alias():
-                named.append((node.lineno, node.asname or node.name))
-            case ast.keyword(arg="specname", value=ast.Constant(value=str() as name)):
-                named.append((node.lineno, name))
-            case _:
-                pass
-    return sorted((line, name) for line, name in named if name.startswith(_PREFIX))
+    return sorted((line, name) for line, name in names.found if name in _HOOKS)
 
 
 def _conftests(arguments: Iterable[str], folder: Path, root: Path) -> Iterator[Path]:

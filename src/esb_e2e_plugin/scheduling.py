@@ -26,6 +26,10 @@ class Environments(Protocol):
         """Whether pytest, or a plugin of it, wants no further test to begin."""
 
     @property
+    def ends(self) -> bool:
+        """Whether the workers were told to end, and tear down everything."""
+
+    @property
     def late(self) -> Sequence[WorkerController]:
         """The workers that have not begun."""
 
@@ -52,6 +56,9 @@ class Environments(Protocol):
 
     def drain(self) -> None:
         """Do what other threads leave to the main thread."""
+
+    def wake(self) -> None:
+        """Have tests handed out once what happens now is told to everybody."""
 
 
 class EnvironmentScheduling:
@@ -164,14 +171,17 @@ class EnvironmentScheduling:
         if self._dispatcher is None or node not in self._dispatcher.workers:
             return None
         if not hasattr(node, "workeroutput"):  # which comes with an orderly end
-            self._report_teardown(node, self._dispatcher.torn_down(node, ends=node.shutting_down))
+            self._report_teardown(node, self._dispatcher.torn_down(node, ends=self._environments.ends))
         lost = self._dispatcher.running(node)
         crashed = self._dispatcher.remove_worker(node)
         if lost is not None:
             self._calm(lost)
-        # Its environment is still to be told of the crash, and needed where a plugin runs the test again.
-        self._hand_out(release=crashed is None)
-        return self._collection[crashed] if crashed is not None else None
+        if crashed is None:
+            self._hand_out()
+            return None
+        # Its environment, and who may stop the run, or run the test again, are still to be told of the crash.
+        self._environments.wake()
+        return self._collection[crashed]
 
     def test_started(self, nodeid: str) -> None:
         """Learn that some worker has begun with a test."""
@@ -192,7 +202,7 @@ class EnvironmentScheduling:
         elif report.when == "setup":  # once more, where a plugin runs a failed test again
             self._dispatcher.begin(node)
 
-    def _hand_out(self, *, release: bool = True) -> None:
+    def _hand_out(self) -> None:
         dispatcher = self._dispatcher
         if dispatcher is None:
             return
@@ -216,8 +226,7 @@ class EnvironmentScheduling:
             if node not in self._resting and self._send(node, len(self._collection) + 1):
                 self._resting.add(node)
                 dispatcher.leave(node)
-        if release:
-            self._release()
+        self._release()
 
     def _show(self) -> None:
         """Say once how much there is to do, as xdist does when all workers have collected."""

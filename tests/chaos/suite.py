@@ -275,7 +275,7 @@ class Suite(Project):
         reports = Counter(
             (words[0], words[1])
             for what, *words in self.notes()
-            # A worker that is killed between two tests may have torn down what they share: one error more.
+            # A worker that is killed after a test may have torn down what it shares: one error more.
             if what == "report" and words[1:] != ["teardown", "failed"]
         )
         yield from (f"{nodeid} ran {count} times" for nodeid, count in begun.items() if count > 1)

@@ -41,7 +41,7 @@ class Plain:
     """Tests that need no environment."""
 
     refusal: str | None = None
-    stops = False
+    stops = ends = False
     late: Sequence[Any] = ()
 
     def work_of(self, _node: object, ids: Sequence[str]) -> Work:
@@ -74,6 +74,9 @@ class Plain:
 
     def drain(self) -> None:
         """Do nothing."""
+
+    def wake(self) -> None:
+        """Do nothing: a test hands out itself."""
 
 
 @pytest.fixture
@@ -304,6 +307,78 @@ def test_a_crash_in_what_tests_share_is_an_error_of_the_last_of_them(project: Pr
     last = "e2e/scenarios/test_a.py::test_last[one-local]"
     assert f"worker 'gw0' crashed in the teardown of what '{last}' shares with other tests" in output(result)
     assert f"ERROR {last}" in output(result)
+    project.assert_removed("one-local")
+
+
+IDLE = """
+import os, signal, time, pytest
+from pathlib import Path
+
+def wait_for(name):
+    deadline = time.monotonic() + 60
+    while not Path(name).exists():
+        assert time.monotonic() < deadline, name
+        time.sleep(0.01)
+
+@pytest.fixture(scope="module")
+def shared(esb_environment):
+    yield
+
+def test_long(shared):
+    wait_for("idle")
+    os.kill(int(Path("pid").read_text()), signal.SIGKILL)
+    wait_for("noticed")
+
+def test_quick(shared):
+    Path("pid").write_text(str(os.getpid()))
+"""
+
+NOTICES = """
+from pathlib import Path
+
+def pytest_runtest_logfinish(nodeid):
+    if "test_quick" in nodeid:
+        Path("idle").touch()
+
+def pytest_testnodedown(node, error):
+    if error:
+        Path("noticed").touch()
+"""
+
+
+def test_the_end_of_a_worker_that_does_nothing_is_no_failure(project: Project) -> None:
+    """It is between two tests, and what it shares with others stays up: nothing went wrong."""
+    project.matrix(entries("one-local", artifacts=False))
+    project.write("conftest.py", NOTICES)
+    project.write("e2e/scenarios/test_idle.py", IDLE)
+    result = project.run("--esb-profile", "one-local", "-n", "2")
+    assert result.ret == 0, output(result)
+    result.assert_outcomes(passed=2)
+    assert "replacing crashed worker" in output(result)
+    project.assert_removed("one-local")
+
+
+STOPS = """
+def pytest_sessionstart(session):
+    global running
+    running = session
+
+def pytest_runtest_logreport(report):
+    if report.when == "call":
+        running.shouldstop = "budget used up"
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_run_that_a_plugin_stops_is_not_green(project: Project, workers: str) -> None:
+    """With workers or not: what has not run is not called passed, and the reason is shown."""
+    project.matrix(entries("one-local", artifacts=False))
+    project.write("conftest.py", STOPS)
+    project.write("e2e/scenarios/test_b.py", CRASHES.replace("number == 2", "False"))
+    result = project.run("--esb-profile", "one-local", "-n", workers)
+    assert result.ret == pytest.ExitCode.INTERRUPTED, output(result)
+    result.assert_outcomes(passed=1)
+    assert "budget used up" in output(result)
     project.assert_removed("one-local")
 
 

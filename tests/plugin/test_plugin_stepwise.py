@@ -50,6 +50,31 @@ def test_an_environment_is_not_waited_for_in_vain(project: Project) -> None:
     result.assert_outcomes(passed=16)
 
 
+CRASH = """
+import os, signal, pytest
+
+def test_first(esb_environment):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def test_second(esb_environment):
+    assert False
+"""
+
+
+def test_a_crash_is_a_failure_to_go_on_from(project: Project) -> None:
+    """Nothing runs after it, although another worker is there."""
+    make(project)
+    project.write("e2e/scenarios/test_numbers.py", CRASH)
+    run = ("--esb-profile", "one-local", "-n", "2", "--stepwise", "e2e/scenarios/test_numbers.py")
+    for _ in range(2):
+        result = project.run(*run)
+        assert result.ret == pytest.ExitCode.INTERRUPTED
+        result.assert_outcomes(failed=1)
+        assert "crashed while running 'e2e/scenarios/test_numbers.py::test_first[one-local]'" in output(
+            result
+        )
+
+
 def test_no_test_runs_beside_one_that_may_fail(project: Project) -> None:
     """Else the later failure would be the one to go on from, and the earlier one be forgotten."""
     for failing, passed, failed in (((1, 2), 1, 1), ((2,), 1, 1), ((), 2, 0)):

@@ -292,6 +292,19 @@ def test_an_exclusive_test_goes_out_first_and_alone() -> None:
     assert set(_given(dispatcher, ENVIRONMENTS).values()) == {0}
 
 
+def test_in_strict_order_one_worker_goes_on_as_long_as_it_can() -> None:
+    """So that nothing runs beside the end of what its tests have shared."""
+    dispatcher = Dispatcher(Work(**{**vars(_work([0, 0, 1], [0.1] * 3)), "strict": True}))
+    for number in range(3):
+        dispatcher.add_worker(number)
+    ran = []
+    while not dispatcher.finished:
+        ((worker, test),) = _given(dispatcher, ENVIRONMENTS).items()
+        dispatcher.complete(worker, test)
+        ran.append(worker)
+    assert len(set(ran)) == 1
+
+
 def test_what_a_worker_may_be_tearing_down_is_that_of_its_last_test() -> None:
     """From its successor, or the word to rest, until it has settled; and when it ends."""
     dispatcher = Dispatcher(_work([0, 0, 0], [0.1, 0.1, 0.1]))
