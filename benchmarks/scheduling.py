@@ -63,7 +63,7 @@ class _Ready:
     """Environments that are all there."""
 
     refusal: str | None = None
-    stops = ends = False
+    stops = False
     late: Sequence[Any] = ()
 
     def work_of(self, _node: object, ids: Sequence[str]) -> Work:
@@ -92,6 +92,10 @@ class _Ready:
 
     def begin_late(self, unfinished: int) -> None:
         """Do nothing."""
+
+    def ends(self, _node: object) -> bool:
+        """Know that no worker was told to end."""
+        return False
 
     def drain(self) -> None:
         """Do nothing."""

@@ -167,8 +167,9 @@ class Dispatcher:
             self._free[worker] = None
 
     def leave(self, worker: Hashable) -> None:
-        """Learn that a worker, which waits, tears down what its last test shares with others."""
-        self._workers[worker].leaving = True
+        """Learn that a worker was told what comes next: it tears down what that does not share."""
+        found = self._workers[worker]
+        found.leaving = found.last is not None
 
     def settle(self, worker: Hashable) -> None:
         """Learn that of a worker's fixtures only those that its next test shares are still there."""
@@ -248,9 +249,12 @@ class Dispatcher:
         if not self._free:
             return
         now_open = [queue for queue in self._queues if queue.name is None or is_open(queue.name)]
-        free = tuple(self._free)
-        # In strict order the last one goes on: what its tests have shared ends before the next one begins.
-        for worker in reversed(free) if self._work.strict else free:
+        free = list(self._free)
+        if self._work.strict:
+            # The last one goes on: what its tests have shared ends before the next one begins.
+            free.sort(key=lambda worker: self._workers[worker].last is not None)
+            free.reverse()
+        for worker in free:
             test = self._next(worker, self._workers[worker], now_open)
             if test is not None:
                 del self._free[worker]
@@ -304,7 +308,6 @@ class Dispatcher:
         queue.in_flight += 1
         queue.alone = test in self._work.exclusive
         found.running, found.started, found.reported = test, False, False
-        found.leaving = found.last is not None
         if queue.name is not None:
             found.holds.add(queue.name)
         return test

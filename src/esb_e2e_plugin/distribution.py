@@ -147,10 +147,10 @@ class ControllerSide:
         """Whether pytest, or a plugin of it, wants no further test to begin."""
         return self._session is not None and bool(self._session.shouldfail or self._session.shouldstop)
 
-    @property
-    def ends(self) -> bool:
-        """Whether the workers were told to end."""
-        return bool(getattr(self._dsession, "shuttingdown", False))
+    def ends(self, node: Any) -> bool:
+        """Tell whether a worker was told to end."""
+        # The word is not sent to a worker that is gone already; xdist has no public name for that.
+        return getattr(self._dsession, "shuttingdown", False) and getattr(node, "_shutdown_sent", True)
 
     @property
     def undone(self) -> str | None:

@@ -35,18 +35,25 @@ def check(arguments: Iterable[str], *, folder: Path, root: Path, loaded: Collect
 
 
 class _Names(ast.NodeVisitor):
-    """Finds what a module defines, imports, assigns, or says to be a hook by another name."""
+    """Finds what a module defines, imports, assigns, or says to be a hook by another name.
 
-    def __init__(self) -> None:
+    Attributes:
+        found: line and name of each.
+    """
+
+    def __init__(self, *, registers: bool) -> None:
+        """Look at what belongs to the module; where it registers plugins, also at their methods."""
         self.found: list[tuple[int, str]] = []
+        self._registers = registers
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self.found.append((node.lineno, node.name))
-        for decorator in node.decorator_list:
-            self.visit(decorator)
+        for inner in (*node.decorator_list, *(node.body if self._registers else ())):
+            self.visit(inner)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        """Pass over what is not the module's."""
+        if self._registers:
+            self.generic_visit(node)
 
     def visit_Lambda(self, node: ast.Lambda) -> None:
         """Pass over what is not the module's."""
@@ -70,10 +77,10 @@ def _hooks(text: bytes) -> list[tuple[int, str]]:
     """Return line and name of each hook of a module, in their order."""
     if not any(name.encode() in text for name in _HOOKS):
         return []
-    names = _Names()
+    names = _Names(registers=b".register(" in text)
     try:
         names.visit(ast.parse(text))
-    except (SyntaxError, ValueError):  # pytest shows it best
+    except (SyntaxError, ValueError, RecursionError):  # pytest shows it best
         return []
     return sorted((line, name) for line, name in names.found if name in _HOOKS)
 

@@ -25,9 +25,8 @@ class Environments(Protocol):
     def stops(self) -> bool:
         """Whether pytest, or a plugin of it, wants no further test to begin."""
 
-    @property
-    def ends(self) -> bool:
-        """Whether the workers were told to end, and tear down everything."""
+    def ends(self, node: WorkerController) -> bool:
+        """Tell whether a worker was told to end, and tears down everything."""
 
     @property
     def late(self) -> Sequence[WorkerController]:
@@ -171,7 +170,7 @@ class EnvironmentScheduling:
         if self._dispatcher is None or node not in self._dispatcher.workers:
             return None
         if not hasattr(node, "workeroutput"):  # which comes with an orderly end
-            self._report_teardown(node, self._dispatcher.torn_down(node, ends=self._environments.ends))
+            self._report_teardown(node, self._dispatcher.torn_down(node, ends=self._environments.ends(node)))
         lost = self._dispatcher.running(node)
         crashed = self._dispatcher.remove_worker(node)
         if lost is not None:
@@ -215,7 +214,9 @@ class EnvironmentScheduling:
                 if (profile := dispatcher.taken_alone(test)) is not None:
                     self._environments.disturb(profile, self._collection[test])
                 # A test and the pause behind it: the last of what a worker has waits for its successor.
-                if not self._send(cast("WorkerController", worker), test, len(self._collection)):
+                if self._send(cast("WorkerController", worker), test, len(self._collection)):
+                    dispatcher.leave(worker)
+                else:
                     dispatcher.take_back(worker)
                     self._calm(test)
                     again = True

@@ -41,7 +41,7 @@ class Plain:
     """Tests that need no environment."""
 
     refusal: str | None = None
-    stops = ends = False
+    stops = False
     late: Sequence[Any] = ()
 
     def work_of(self, _node: object, ids: Sequence[str]) -> Work:
@@ -71,6 +71,10 @@ class Plain:
 
     def begin_late(self, unfinished: int) -> None:
         """Do nothing."""
+
+    def ends(self, _node: object) -> bool:
+        """Know that no worker was told to end."""
+        return False
 
     def drain(self) -> None:
         """Do nothing."""
@@ -364,7 +368,7 @@ def pytest_sessionstart(session):
     running = session
 
 def pytest_runtest_logreport(report):
-    if report.when == "call":
+    if report.when == "call" and not hasattr(running.config, "workerinput"):
         running.shouldstop = "budget used up"
 """
 

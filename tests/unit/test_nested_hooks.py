@@ -15,6 +15,10 @@ HOOKS = {
     "from shared import deploy as pytest_esb_deploy": 1,
     "import sys\nif sys:\n    pytest_esb_deploy = print": 3,
     "import pytest\n@pytest.hookimpl(specname='pytest_esb_deploy')\ndef mine(): pass": 2,
+    (
+        "class Seed:\n    def pytest_esb_deploy(self): pass\n"
+        "def pytest_configure(config):\n    config.pluginmanager.register(Seed())"
+    ): 2,
     "\ufeff\ndef pytest_esb_deploy(environment, log): pass": 2,
 }
 

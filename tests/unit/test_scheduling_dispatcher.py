@@ -301,6 +301,7 @@ def test_in_strict_order_one_worker_goes_on_as_long_as_it_can() -> None:
     while not dispatcher.finished:
         ((worker, test),) = _given(dispatcher, ENVIRONMENTS).items()
         dispatcher.complete(worker, test)
+        dispatcher.add_worker(f"late-{test}")
         ran.append(worker)
     assert len(set(ran)) == 1
 
@@ -311,12 +312,14 @@ def test_what_a_worker_may_be_tearing_down_is_that_of_its_last_test() -> None:
     dispatcher.add_worker("w")
     assert dispatcher.torn_down("w", ends=True) is None
     assert _given(dispatcher, ["one"]) == {"w": 0}
+    dispatcher.leave("w")
     assert dispatcher.torn_down("w", ends=False) is None
     dispatcher.begin("w")
     dispatcher.complete("w", 0)
     assert dispatcher.torn_down("w", ends=False) is None
     assert dispatcher.torn_down("w", ends=True) == 0
     assert _given(dispatcher, ["one"]) == {"w": 1}
+    dispatcher.leave("w")
     assert dispatcher.torn_down("w", ends=False) == 0
     dispatcher.settle("w")
     assert dispatcher.torn_down("w", ends=False) is None
