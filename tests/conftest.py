@@ -16,6 +16,7 @@ _TOOLS = {
     "engine": ("docker", "info"),
     "browser": ("chromedriver", "--version"),
     "jdk": ("javac", "-version"),
+    "registry": ("docker-registry", "--version"),
 }
 _LEAKING = ("ESB_", "PYTEST_XDIST_")
 _COUNTS = "deselected_by_tool"

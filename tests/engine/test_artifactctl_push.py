@@ -1,7 +1,6 @@
 """`prepare-images` with a registry in play, on a real engine."""
 
 import json
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -12,14 +11,12 @@ import pytest
 from tests.engine.artifact_project import ArtifactProject, docker
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.registry]
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
     """An image registry on loopback; its address."""
-    if shutil.which("docker-registry") is None:
-        pytest.skip("docker-registry is not installed (make engine installs it)")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
