@@ -199,27 +199,31 @@ def test_crash(shared, number):
 """
 
 
-def test_a_crashed_test_is_reported_once_and_the_others_run(project: Project) -> None:
-    """Its environment's other tests go on in a worker that takes the dead one's place."""
+@pytest.fixture
+def crashing(project: Project) -> Project:
+    """A project whose third test of six crashes its worker."""
     project.matrix(entries("one-local", artifacts=False))
     project.write("e2e/scenarios/test_crash.py", CRASHES)
-    result = project.run("--esb-profile", "one-local", "-n", "1", "-rA")
+    return project
+
+
+def test_a_crashed_test_is_reported_once_and_the_others_run(crashing: Project) -> None:
+    """Its environment's other tests go on in a worker that takes the dead one's place."""
+    result = crashing.run("--esb-profile", "one-local", "-n", "1", "-rA")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=5, failed=1)
     crashed = "e2e/scenarios/test_crash.py::test_crash[one-local-2]"
     assert output(result).count(f"\nworker 'gw0' crashed while running '{crashed}'") == 1
     assert len(reported(result)) == len(set(reported(result))) == 6
-    project.assert_removed("one-local")
+    crashing.assert_removed("one-local")
 
 
-def test_a_crash_counts_as_a_failure_that_stops_the_run(project: Project) -> None:
+def test_a_crash_counts_as_a_failure_that_stops_the_run(crashing: Project) -> None:
     """`-x` ends it there: what has not begun is not run by a worker that takes the dead one's place."""
-    project.matrix(entries("one-local", artifacts=False))
-    project.write("e2e/scenarios/test_crash.py", CRASHES)
-    result = project.run("--esb-profile", "one-local", "-n", "1", "-x")
+    result = crashing.run("--esb-profile", "one-local", "-n", "1", "-x")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=2, failed=1)
-    project.assert_removed("one-local")
+    crashing.assert_removed("one-local")
 
 
 STUCK = """
