@@ -70,9 +70,9 @@ def end_marked(mark: str, timeout: float) -> list[int]:
 def environment_of(pid: int) -> bytes:
     """Return the variables that a process was started with.
 
-    An exec takes command line and environment from a process before it gives it the new ones, and on a busy
-    machine tens of milliseconds lie between: a process that shows neither is looked at again, unless it has
-    no program, as kernel threads and zombies, which show nothing either.
+    An exec takes the environment from a process before it gives it the new one, and on a busy machine tens of
+    milliseconds lie between: a process that shows none is looked at again, unless its environment is known to
+    be empty, or it has no program, as kernel threads and zombies.
 
     Returns:
         `NAME=value` entries, each ended by a null byte; empty where the process is gone or another user's.
@@ -82,11 +82,19 @@ def environment_of(pid: int) -> bytes:
     with suppress(OSError):
         while not (environment := (folder / "environ").read_bytes()):
             (folder / "exe").readlink()
-            if (folder / "cmdline").read_bytes() or time.monotonic() >= deadline:
-                return (folder / "environ").read_bytes()
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            first, last = _environment_addresses(folder)
+            if first == last != 0 or time.monotonic() >= deadline:
+                break
+            if not first:
+                time.sleep(_LOOK_AGAIN_SECONDS)
         return environment
     return b""
+
+
+def _environment_addresses(folder: Path) -> tuple[int, int]:
+    """Return where a process' environment begins and ends: both 0 in the middle of an exec."""
+    fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+    return int(fields[47]), int(fields[48])
 
 
 def described(pids: Iterable[int]) -> list[str]:

@@ -4,14 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from subprocess import PIPE
 
+import pytest
 from esb_services.agent import procfs
 
 from tests.services.service_process import PATIENCE
 from tests.waiting import eventually
 
 HOLD = "import sys; sys.stdin.read()"
+WAIT = "import sys; print('up', flush=True); sys.stdin.read()"
 
 
 def test_only_processes_with_the_mark_are_killed(tmp_path: Path) -> None:
@@ -45,6 +49,16 @@ def test_a_process_is_found_in_the_middle_of_its_exec(tmp_path: Path) -> None:
         marks = [procfs.mark_of(process.pid) for _ in range(1000)]
         assert procfs.kill_marked(f"{tmp_path}/", PATIENCE) == 1
     assert marks == [f"{tmp_path}/"] * 1000
+
+
+def test_an_empty_environment_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was started with none is not in the middle of an exec."""
+    with subprocess.Popen([sys.executable, "-c", WAIT], env={}, stdin=PIPE, stdout=PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("waited"))
+        assert procfs.mark_of(process.pid) is None
+        process.communicate()
 
 
 def test_a_tree_holds_grandchildren_and_their_memory() -> None:

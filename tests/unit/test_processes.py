@@ -142,13 +142,23 @@ def test_a_process_is_found_in_the_middle_of_its_exec(start: Start, mark: str, t
     assert process.wait(10) == -9
 
 
+def test_an_empty_environment_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was started with none is not in the middle of an exec."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WAIT], env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert line(process) == "up"
+        monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("waited"))
+        assert environment_of(process.pid) == b""
+        process.communicate()
+
+
 def test_what_has_no_program_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernel threads and zombies have no environment and command line: empty on older kernels."""
+    """Kernel threads and zombies have no environment: it is empty on older kernels."""
     monkeypatch.setattr(processes, "_PROC", tmp_path)
     monkeypatch.setattr(time, "sleep", lambda _seconds: pytest.fail("waited"))
-    for name in ("environ", "cmdline"):
-        (tmp_path / "7").mkdir(exist_ok=True)
-        (tmp_path / "7" / name).touch()
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/environ").touch()
     assert environment_of(7) == b""
 
 

@@ -82,15 +82,20 @@ def mark_of(pid: int) -> str | None:
 def _environment(pid: int) -> bytes:
     """Return a process' environment block, which it does not have in the middle of an exec.
 
-    It has a program then and no command line; kernel threads and zombies have neither.
+    Its address is 0 then, unlike that of an empty block; kernel threads and zombies have no program.
     """
     end = time.monotonic() + _EXEC_SECONDS
     with contextlib.suppress(OSError):
         while not (block := _read(pid, "environ")):
             Path(f"/proc/{pid}/exe").readlink()
-            if _read(pid, "cmdline") or time.monotonic() >= end:
-                return _read(pid, "environ")
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            fields = _stat(pid)
+            if fields is None or time.monotonic() >= end:
+                break
+            first, last = int(fields[47]), int(fields[48])
+            if first == last != 0:
+                break
+            if not first:
+                time.sleep(_LOOK_AGAIN_SECONDS)
         return block
     return b""
 
