@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engine.e2e_docker_project import DockerProject, making_projects
+from tests.run_notes import CONFTEST, run_beside, take_notes
 
 pytestmark = pytest.mark.engine
 
@@ -40,12 +42,48 @@ def test_later(esb_gateway_url):
     pass
 """
 
+_MANY = """
+import pytest
+from urllib.request import urlopen
+
+def ask(url):
+    with urlopen(f"{url}/", timeout=30) as answer:
+        assert answer.read() == b"hello"
+
+@pytest.mark.parametrize("number", range(13))
+def test_share(esb_gateway_url, number):
+    ask(esb_gateway_url)
+
+@pytest.mark.esb_exclusive
+@pytest.mark.parametrize("number", range(3))
+def test_alone(esb_gateway_url, number):
+    ask(esb_gateway_url)
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[DockerProject]:
     """A tiny project with one environment of two services."""
     with making_projects(tmp_path) as make:
         yield make("tiny")
+
+
+def test_two_workers_share_an_environment_except_with_exclusive_tests(project: DockerProject) -> None:
+    """It comes up once, each test runs once, both workers run some, and the exclusive ones run alone."""
+    project.write("e2e/scenarios/conftest.py", CONFTEST)
+    project.write("e2e/scenarios/test_tiny.py", _MANY)
+    result = project.run("-n2")
+    assert result.code == 0, result.output + result.log
+    assert "16 passed" in result.output
+    assert result.log.count("the front door is open") == 1
+    ran = take_notes(project.root)
+    assert set(Counter(note.test for note in ran).values()) == {1}
+    assert len(ran) == 16
+    assert {note.worker for note in ran} == {"gw0", "gw1"}
+    alone = [note for note in ran if "test_alone" in note.test]
+    assert len(alone) == 3
+    assert run_beside(alone, ran) == []
+    project.check_nothing_left()
 
 
 def test_what_an_exclusive_test_restarts_is_waited_for_and_followed(project: DockerProject) -> None:

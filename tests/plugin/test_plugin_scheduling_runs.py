@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 
 from tests.plugin.esb_project import Project, entries, output, reported
+from tests.run_notes import CONFTEST, run_beside, take_notes
 
 HOOKS = """
 import json
@@ -19,54 +18,15 @@ def pytest_esb_environment_ready(environment):
         file.write(environment.name + "\\n")
 """
 
-NOTE = """
-import json, os, time, pytest
-from pathlib import Path
-
-NOTES = Path(__file__).parents[2] / "notes"
-
-@pytest.fixture(autouse=True)
-def note(request):
-    began = time.monotonic()
-    yield
-    record = {"test": request.node.nodeid, "worker": os.environ.get("PYTEST_XDIST_WORKER"), "began": began}
-    NOTES.mkdir(exist_ok=True)
-    with (NOTES / f"{os.getpid()}.jsonl").open("a") as file:
-        file.write(json.dumps({**record, "ended": time.monotonic()}) + "\\n")
-"""
-
-
-@dataclass(frozen=True)
-class Note:
-    """A run of a test, as the test itself has seen it."""
-
-    test: str
-    worker: str | None
-    began: float
-    ended: float
-
-
-def notes(project: Project) -> list[Note]:
-    """Return which tests ran since the last time, in the order in which they began."""
-    found = []
-    for path in (project.path / "notes").glob("*.jsonl"):
-        found += [Note(**json.loads(line)) for line in path.read_text().splitlines()]
-        path.unlink()
-    return sorted(found, key=lambda note: note.began)
-
 
 def make(project: Project, *environments: str, **files: str) -> Project:
     """Fill a project with environments that have no artifact, and with tests that note their runs."""
     project.matrix(entries(*environments, artifacts=False))
     project.write("conftest.py", HOOKS)
-    project.write("e2e/scenarios/conftest.py", NOTE)
+    project.write("e2e/scenarios/conftest.py", CONFTEST)
     for name, text in files.items():
         project.write(f"e2e/scenarios/{name}.py", text)
     return project
-
-
-def overlap(one: Note, other: Note) -> bool:
-    return one.began < other.ended and other.began < one.ended
 
 
 SHARED = """
@@ -106,14 +66,14 @@ def test_each_environment_comes_up_once_and_each_test_runs_once(
     assert result.ret == 0, output(result)
     result.assert_outcomes(passed=16 * environments)
     assert sorted((project.path / "ready.txt").read_text().split()) == sorted(names)
-    ran = notes(project)
+    ran = take_notes(project.path)
     assert Counter(note.test for note in ran).most_common(1)[0][1] == 1
     assert len(ran) == 16 * environments
     assert {note.worker for note in ran} == {f"gw{number}" for number in range(workers)}
     for name in names:
         mine = [note for note in ran if f"[{name}-" in note.test]
         alone = [note for note in mine if "test_alone" in note.test]
-        assert not [(a.test, b.test) for a in alone for b in mine if a is not b and overlap(a, b)]
+        assert run_beside(alone, mine) == []
         project.assert_removed(name)
 
 
@@ -145,7 +105,7 @@ def test_a_service_that_an_exclusive_test_has_ended_must_come_back(
     assert result.parseoutcomes()["passed"] == 1
     stopping = "e2e/scenarios/test_stops.py::test_stops_a_service[one-local]"
     assert f"cause:     after the esb_exclusive test {stopping}: gateway was killed by signal 9" in text
-    assert [note.test for note in notes(project)][:1] == [stopping]
+    assert [note.test for note in take_notes(project.path)][:1] == [stopping]
     project.assert_removed("one-local")
 
 
@@ -168,12 +128,12 @@ def test_failures_stop_and_select_as_in_pytest(project: Project) -> None:
     stopped = project.run(*run, "-x")
     assert stopped.ret == pytest.ExitCode.INTERRUPTED
     stopped.assert_outcomes(passed=2, failed=1)
-    assert len(notes(project)) == 3
+    assert len(take_notes(project.path)) == 3
     failed = project.run(*run, "--lf")
     failed.assert_outcomes(failed=1)
     first = project.run(*run, "--ff", "--maxfail", "2")
     first.assert_outcomes(passed=5, failed=1)
-    assert [note.test[-2] for note in notes(project)][1:] == ["2", "0", "1", "3", "4", "5"]
+    assert [note.test[-2] for note in take_notes(project.path)][1:] == ["2", "0", "1", "3", "4", "5"]
     stepped = project.run(*run, "--stepwise")
     stepped.assert_outcomes(passed=2, failed=1)
     again = project.run(*run, "--stepwise")
@@ -218,7 +178,7 @@ def test_units_of_other_distributions_stay_on_one_worker(project: Project) -> No
     for dist in ("loadscope", "loadfile", "loadgroup"):
         result = project.run(*profile, "--esb-test-only", "-n", "2", "--dist", dist, "-rA")
         result.assert_outcomes(passed=12)
-        ran = notes(project)
+        ran = take_notes(project.path)
         assert sorted(note.test for note in ran) == reported(result)
         workers: dict[str, set[str | None]] = {}
         for note in ran:
@@ -394,4 +354,4 @@ def test_workers_that_collect_different_tests_end_the_run(project: Project) -> N
     result = project.run("--esb-profile", "one-local", "-n", "2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["Different tests were collected between gw* and gw*"])
-    assert len(notes(project)) < 101
+    assert len(take_notes(project.path)) < 101
