@@ -8,18 +8,24 @@ from pathlib import Path
 from esb_e2e_plugin.ports import BLOCK_SIZE
 
 BLOCKS = 10
-"""Blocks of ports that a test may use for itself."""
+"""Blocks of ports in a range that a test may use for itself."""
 
 
 @contextlib.contextmanager
-def own_ports() -> Iterator[int]:
-    """Reserve ports that no other test uses meanwhile, in whatever process it runs, and yield the first."""
+def own_ports(ranges: int = 1) -> Iterator[int]:
+    """Reserve ports that no other test uses meanwhile, in whatever process it runs, and yield the first.
+
+    Args:
+        ranges: how many ranges of `BLOCKS` blocks, one after the other.
+    """
     size = BLOCKS * BLOCK_SIZE
-    for base in range(20000, 32600 - size, size):
-        with socket.socket() as guard:
+    for base in range(20000, 32600 - ranges * size, size):
+        with contextlib.ExitStack() as guards:
             try:
-                guard.bind(("127.0.0.1", base + BLOCK_SIZE - 1))  # no service has this offset
-                guard.listen(1)
+                for first in range(base, base + ranges * size, size):
+                    guard = guards.enter_context(socket.socket())
+                    guard.bind(("127.0.0.1", first + BLOCK_SIZE - 1))  # no service has this offset
+                    guard.listen(1)
             except OSError:
                 continue
             yield base

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from esb_e2e_plugin.processes import marked
 from tests.cli.esb_shell import SECONDS, Shell, local_project, shell_in
+from tests.faults.left_behind import command_of, processes_of
 from tests.lean import LEAN
 from tests.plugin.esb_project import Project
-from tests.waiting import eventually
+from tests.waiting import eventually, until_it_ends
 
 HELLO = """
 def test_echo(esb_lambda):
@@ -32,6 +32,11 @@ def test_hold(esb_environment):
     Path("held").touch()
     input()
 """
+
+
+def reaper_of(project: Project) -> int:
+    """Return the pid of the reaper of a project's run, which keeps it when it gets to work; 0 for none."""
+    return next((pid for pid in processes_of(project.path) if b"watchdog.py" in command_of(pid)), 0)
 
 
 @pytest.fixture(scope="module")
@@ -260,11 +265,11 @@ def test_a_killed_up_is_cleaned_up_by_its_reaper(tmp_path: Path) -> None:
     process = shell.start("up", "--env", "cut")
     assert process.stderr is not None
     next(line for line in process.stderr if "reset: done" in line)
-    process.kill()
-    process.communicate(timeout=SECONDS)
-    # Whoever wants the environment waits for the reaper, which holds it.
+    with until_it_ends(eventually(lambda: reaper_of(project), "there is a reaper")):
+        process.kill()
+        process.communicate(timeout=SECONDS)
+    project.assert_removed("cut")
     assert shell.esb("down", "--env", "cut").returncode == 0
-    assert list(marked(str(project.state("cut").resolve()))) == []
 
 
 def test_a_failed_up_says_why_and_leaves_nothing(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class GatewayProcess:
             "AWS_REGION": "eu-test-1",
             "AWS_ENDPOINT_URL_S3": "http://store.test:9000",
         } | variables
+        self.limits: dict[str, float] = {}
         self.session = requests.Session()
         self.session.verify = str(certificates.ca)
         self.session.trust_env = False
@@ -98,10 +99,15 @@ class GatewayProcess:
         return digest
 
     def start(self) -> None:
-        """Start the process and wait until it is healthy."""
+        """Start the process, with what `limits` changes of its server, and wait until it is healthy."""
+        code = (
+            "import sys; from esb_services.gateway import __main__ as gateway, server;"
+            f"vars(server).update({self.limits}); sys.exit(gateway.main())"
+        )
+        program = ["-c", code] if self.limits else ["-m", "esb_services.gateway"]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "esb_services.gateway"], env=self.environ, stdout=log, stderr=log
+                [sys.executable, *program], env=self.environ, stdout=log, stderr=log
             )
         eventually(self._healthy, "the gateway is healthy")
 
@@ -174,7 +180,8 @@ class GatewayProcess:
 
     def log(self, **fields: Any) -> list[dict[str, Any]]:
         """Return the log records that have all `fields`."""
-        records = [json.loads(line) for line in self.log_file.read_text().splitlines()]
+        whole, _, _ = self.log_file.read_text().rpartition("\n")  # the last line may be in the making
+        records = [json.loads(line) for line in whole.splitlines()]
         return [record for record in records if fields.items() <= record.items()]
 
     def _healthy(self) -> bool:

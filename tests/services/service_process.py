@@ -19,11 +19,17 @@ PATIENCE = 20.0
 """Deadline of everything a test waits for, in seconds."""
 
 
+_reserved: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a port that nobody listens on, and that nobody else is given while this process lives."""
+    sock = socket.socket()
+    # Whoever listens with this option, as servers do, may have it beside a socket that does not listen.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    _reserved.append(sock)
+    return int(sock.getsockname()[1])
 
 
 class Service:

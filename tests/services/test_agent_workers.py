@@ -1,19 +1,27 @@
 """The process runtime, seen through the agent's gRPC API: real workers, real kills."""
 
+import asyncio
 import json
 import os
 import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from esb_services.agent import process_runtime
+from esb_services.agent.connection import WorkerConnections
+from esb_services.agent.images import ImageIndex
+from esb_services.agent.process_runtime import ProcessRuntime
+from esb_services.agent.runtime import WorkerAnswer, WorkerDiedError, WorkerSpec
 from esb_services.agent.v1 import agent_pb2 as pb
 
 from tests.services.agent_support import (
     FUNCTION,
     IMAGE,
+    INVOKE_PATH,
     OWNER,
     Agent,
     AgentSetup,
@@ -206,14 +214,50 @@ def test_an_idle_worker_that_dies_is_listed_as_exited(agent: Agent) -> None:
     eventually(lambda: agent.listed() == {worker.id: "EXITED"}, "the worker is listed as exited")
 
 
+def test_an_answer_of_a_worker_that_is_killed_for_its_memory_is_none(
+    setup: AgentSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come just when the watch over memory has begun to kill: the caller is told."""
+    invoke = WorkerConnections.invoke
+    monkeypatch.setattr(process_runtime, "SAMPLE_SECONDS", 600)
+
+    async def run() -> None:
+        runtime = ProcessRuntime("esb-test", ImageIndex(setup.index), setup.logs)
+        await runtime.open()
+        worker = await runtime.start(
+            WorkerSpec("f", IMAGE, OWNER, {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128"})
+        )
+        process = runtime._worker(worker.worker_id)
+
+        async def invoke_while_watched(*arguments: Any) -> WorkerAnswer:
+            answer = await invoke(*arguments)
+            watch = asyncio.create_task(process.kill_if_too_large())
+            await asyncio.sleep(0)  # it has sent the signal, and waits for the end
+            assert not watch.done()
+            return answer
+
+        monkeypatch.setattr(WorkerConnections, "invoke", invoke_while_watched)
+        event = json.dumps({"action": "allocate", "mib": 300}).encode()
+        try:
+            with pytest.raises(WorkerDiedError, match="exceeded its memory limit of 128 MiB"):
+                await runtime.invoke(worker.worker_id, INVOKE_PATH, event, {}, PATIENCE)
+            assert runtime.state(worker.worker_id).status == "EXITED"
+        finally:
+            await runtime.close()
+
+    asyncio.run(run())
+    log = next(setup.logs.glob("*.log")).read_text()
+    assert log.count("exceeded its memory limit") == 1
+
+
 def test_an_invocation_that_takes_too_long_exceeds_its_deadline(agent: Agent) -> None:
     """The call ends with DEADLINE_EXCEEDED; the worker stays busy until it is destroyed."""
     worker = agent.start()
     with pytest.raises(grpc.RpcError) as error:
-        agent.invoke(worker, {"action": "sleep", "seconds": 600}, timeout_ms=200)
+        agent.invoke(worker, {"action": "sleep", "seconds": 600}, timeout_ms=1500)
     assert failure(error) == (
         grpc.StatusCode.DEADLINE_EXCEEDED,
-        f"worker {worker.name} did not answer within 0.2 s",
+        f"worker {worker.name} did not answer within 1.5 s",
     )
     assert agent.invoke(worker, {}).status_code == 429
     agent.stub.DestroyContainer(worker_request(worker), timeout=PATIENCE)

@@ -27,7 +27,7 @@ def esb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with stack(
         tmp_path_factory.mktemp("gateway"), POOL_ACQUIRE_TIMEOUT="0.1", CIRCUIT_BREAKER_THRESHOLD="100"
     ) as esb:
-        esb.serve(echo={"scaling": {"max_capacity": 1}}, fickle={"timeout": 0.2}, unstartable={})
+        esb.serve(echo={"scaling": {"max_capacity": 1}}, fickle={}, unstartable={})
         yield esb
 
 

@@ -169,11 +169,11 @@ def test_questions_for_names_are_passed_on_over_udp_and_tcp() -> None:
             return sock.recv(512)
 
     async def run() -> tuple[list[bytes], bytes]:
-        loop = asyncio.get_running_loop()
-        udp, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
-        upstream: tuple[str, int] = udp.get_extra_info("sockname")
-        names = NameServer(upstream)
-        async with await asyncio.start_server(framed, *upstream):
+        async with await asyncio.start_server(framed, "127.0.0.1", 0) as tcp:
+            upstream: tuple[str, int] = tcp.sockets[0].getsockname()
+            loop = asyncio.get_running_loop()
+            udp, _ = await loop.create_datagram_endpoint(Echo, local_addr=upstream)
+            names = NameServer(upstream)
             port = await names.open("127.0.0.1", 0)
             questions = [asyncio.to_thread(ask_udp, port, name) for name in (b"one", b"two")]
             over_udp = await asyncio.gather(*questions)
@@ -182,7 +182,7 @@ def test_questions_for_names_are_passed_on_over_udp_and_tcp() -> None:
             over_tcp = await reader.read()
             writer.close()
             names.close()
-        udp.close()
+            udp.close()
         return over_udp, over_tcp
 
     over_udp, over_tcp = asyncio.run(run())

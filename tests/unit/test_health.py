@@ -53,6 +53,11 @@ def serve() -> Iterator[Serve]:
         yield serve
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_TIMEOUT_SECONDS", 20.0)
+
+
 def test_a_query_is_part_of_what_is_asked() -> None:
     """A front door may tell by it how much of its health is wanted."""
     asked: list[bytes] = []

@@ -18,7 +18,7 @@ from esb_e2e_plugin import ports
 from esb_e2e_plugin.errors import EsbError, UserError
 from esb_e2e_plugin.ports import BLOCK_SIZE, OFFSETS, PortBlock, PortLedger
 from esb_e2e_plugin.process_identity import ProcessIdentity
-from tests.ports import is_free, listener
+from tests.ports import listener, own_ports
 
 HOLDER = """
 import sys
@@ -98,15 +98,10 @@ def ledger(tmp_path: Path) -> PortLedger:
 
 
 @pytest.fixture
-def port_base() -> int:
-    """A port from which on 40 blocks are free, elsewhere than those of environments and of other runs."""
-    size = 40 * BLOCK_SIZE
-    first = os.getpid() % 13
-    for number in range(first, first + 13):
-        base = 21000 + number % 13 * size
-        if all(is_free(port) for port in range(base, base + size)):
-            return base
-    raise AssertionError("no free ports to test with")
+def port_base() -> Iterator[int]:
+    """The first port of 40 blocks that no other test uses."""
+    with own_ports(ranges=4) as base:
+        yield base
 
 
 def set_range_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: int) -> None:

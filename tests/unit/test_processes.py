@@ -129,8 +129,11 @@ def test_a_process_that_has_ended_but_was_not_waited_for_is_no_obstacle(start: S
     assert not ProcessIdentity(process.pid, 0, boot_id()).alive
 
 
-def test_a_process_is_found_in_the_middle_of_its_exec(start: Start, mark: str, tmp_path: Path) -> None:
+def test_a_process_is_found_in_the_middle_of_its_exec(
+    start: Start, mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It shows no environment then; one that does nothing but exec is found at every look."""
+    monkeypatch.setattr(processes, "_EXEC_SECONDS", 60.0)
     script = tmp_path / "again"
     script.write_text('#!/bin/sh\nexec "$0"\n')
     script.chmod(0o700)

@@ -206,7 +206,9 @@ class ProcessRuntime:
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
             for worker in [*(worker for _, worker in self._workers.values()), *self._starting]:
-                if not worker.paused and await worker.kill_if_too_large():
+                if worker.paused or worker.cause_of_end is not None:
+                    continue
+                if await worker.kill_if_too_large():
                     _log.error("worker %s %s", worker.launch.name, worker.cause_of_end)
 
 

@@ -73,6 +73,7 @@ class WorkerProcess:
         self.paused = False
         self.created_at = self.last_used_at = time.time()
         self._verdict: str | None = None
+        self._is_too_large = False
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str] = loop.create_future()
         self._port: asyncio.Future[int | None] = loop.create_future()
@@ -217,15 +218,22 @@ class WorkerProcess:
         return 0 if self.ended.done() else procfs.cpu_ns(procfs.tree(self._process.pid))
 
     async def kill_if_too_large(self) -> bool:
-        """Kill the worker if it holds, or one of its processes ever held, more memory than its limit."""
+        """Kill the worker if it holds, or one of its processes ever held, more memory than its limit.
+
+        Returns:
+            Whether it was too large, also where another call has begun to kill it.
+        """
         limit = self.launch.memory_max
-        used = max(self.memory()) if limit and self._verdict is None else 0
-        if used <= limit:
-            return False
-        verdict = (
-            f"exceeded its memory limit of {limit // MIB} MiB (it used {used // MIB} MiB) and was killed"
-        )
-        self._say(verdict)
+        verdict = None
+        if not self._is_too_large:
+            used = max(self.memory()) if limit and self._verdict is None else 0
+            if used <= limit:
+                return False
+            self._is_too_large = True
+            verdict = (
+                f"exceeded its memory limit of {limit // MIB} MiB (it used {used // MIB} MiB) and was killed"
+            )
+            self._say(verdict)
         await self.kill(verdict)
         return True
 

@@ -26,12 +26,12 @@ class NameServer:
 
     async def open(self, host: str, port: int = 53) -> int:
         """Listen, and return the port (0 as argument: any)."""
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Questions(self._upstream), local_addr=(host, port)
+        # TCP first: of its ports more are taken, by connections that were closed a moment ago.
+        self._server = await asyncio.start_server(self._relay, host, port)
+        taken: int = self._server.sockets[0].getsockname()[1]
+        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Questions(self._upstream), local_addr=(host, taken)
         )
-        taken: int = self._transport.get_extra_info("sockname")[1]
-        self._server = await asyncio.start_server(self._relay, host, taken)
         return taken
 
     def close(self) -> None:
