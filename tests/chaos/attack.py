@@ -84,7 +84,8 @@ class Attack:
         elif self.victim == "controller":
             os.kill(run.pid, signal.SIGKILL)
         elif workers := run.xdist_workers():
-            os.kill(chance.choice(workers), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                os.kill(chance.choice(workers), signal.SIGKILL)
         if self.victim != "worker":
             run.process.wait(DEADLINE_SECONDS)
 

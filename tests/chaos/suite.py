@@ -239,8 +239,9 @@ class Suite(Project):
             if victims := [pid for pid in known if pid in alive]:
                 victim = chance.choice(victims)
                 self.note("killed", str(victim))
-                os.kill(victim, signal.SIGKILL)
-                killed += 1
+                with contextlib.suppress(ProcessLookupError):  # it has ended since
+                    os.kill(victim, signal.SIGKILL)
+                    killed += 1
         return killed
 
     def bring_ups(self) -> Counter[str]:

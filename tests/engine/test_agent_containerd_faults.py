@@ -76,7 +76,7 @@ def test_workers_outlive_the_crash_of_containerd_and_of_the_agent(
         agent.service.kill()  # type: ignore[attr-defined]
     with setup.agent() as agent:
         assert agent.listed()[worker.id] == "RUNNING"
-        assert agent.listed()[second.id] == "EXITED"
+        eventually(lambda: agent.listed()[second.id] == "EXITED", "the end is known")
         assert agent.result(worker, {})["pid"] == pid
         usage = agent.stub.GetContainerMetrics(worker_request(worker), timeout=PATIENCE)
         assert usage.memory_max == 256 * 1024 * 1024

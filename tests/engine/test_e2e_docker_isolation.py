@@ -118,6 +118,7 @@ def test_reset_removes_what_a_killed_run_left(project: DockerProject) -> None:
     """Containers, workers, networks and volumes of a run killed with SIGKILL do not disturb the next one."""
     killed = hold(project, "-n0")
     add_worker(project)
+    os.kill(killed.reaper(), signal.SIGKILL)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
     project.hold.unlink()

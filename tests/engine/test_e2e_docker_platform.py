@@ -36,6 +36,7 @@ def test_a_run_after_a_killed_one_is_green_and_builds_no_image(platform: Platfor
     platform.hold.touch()
     killed = platform.start("-n0", "--esb-test-target", SMOKE)
     killed.reach("test")
+    os.kill(killed.reaper(), signal.SIGKILL)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
     assert int(platform.held.read_text()) == platform.port_base

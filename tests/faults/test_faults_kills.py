@@ -48,6 +48,18 @@ def hold_and_down(self, timeout):
 ProcessDriver.down = hold_and_down
 """
 
+NOTED_FINISH = """
+from esb_e2e_plugin.owner import Owner
+
+finish = Owner.finish
+
+def note_and_finish(self):
+    Path("finishing").touch()
+    finish(self)
+
+Owner.finish = note_and_finish
+"""
+
 
 def kill(run: Run, victim: str) -> None:
     """Kill a part of a run outright."""
@@ -194,11 +206,11 @@ def test_a_run_whose_reader_has_gone_away_cleans_up(project: Project, distributi
 
 def test_an_interrupt_while_the_environment_is_removed_does_not_keep_it(project: Project) -> None:
     """The first Ctrl-C ends the run, not its clean-up."""
-    project.write("conftest.py", SLOW_CLEANUP)
+    project.write("conftest.py", SLOW_CLEANUP + NOTED_FINISH)
     project.hold.touch()
     project.write("e2e/scenarios/test_tiny.py", "def test_nothing(esb_environment):\n    pass\n")
     run = project.start("-n0")
-    run.reach("test")
+    eventually((project.root / "finishing").exists, "the run has come to its clean-up")
     run.signal_group(signal.SIGINT)
     eventually(lambda: "interrupted" in run.output(), "the interrupt is answered")
     project.hold.unlink()

@@ -84,7 +84,7 @@ def test_workers_beyond_the_processors_begin_when_nothing_comes_up(two: Project)
     assert begun.pop("gw0") < min(ready.values())
     assert min(begun.values()) > max(ready.values())
     assert re.findall(r"^4 workers.*$", text, re.MULTILINE) == ["4 workers [4 items]"]
-    assert re.search(r"^\.+ +\[100%\]$", text, re.MULTILINE)
+    assert re.search(r"^\.* +\[100%\]$", text, re.MULTILINE)
 
 
 def test_workers_do_not_wait_for_a_bring_up_that_takes_long(two: Project) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ import jsonschema
 import pytest
 
 from esb_e2e_plugin.events import KINDS
+from esb_e2e_plugin.processes import end_marked
 from tests.plugin.esb_project import Project, entries, listens, output, reported
 from tests.plugin.shop import ECHO_TEST, failure_block, hook_names, hooks, phases, ran
 
@@ -222,8 +222,7 @@ def test_an_environment_is_built_used_taken_over_kept_and_removed(shop: Project)
     assert shop.processes("one-local")
     assert hook_names(shop) == ["deploy", "ready", "results", "stash"]
 
-    for pid in shop.processes("one-local"):
-        os.kill(pid, 9)
+    assert end_marked(str(shop.state("one-local").resolve()), 60) == []
     before = shop.files()
     dead = shop.run("--esb-profile", "one-local", "--esb-test-only")
     assert dead.ret == pytest.ExitCode.TESTS_FAILED

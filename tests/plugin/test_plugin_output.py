@@ -55,7 +55,7 @@ def rows(seen: Seen, pattern: str) -> list[str]:
 
 def test_the_live_display_leaves_lines_and_no_row(pair: Project) -> None:
     """Rows tell what goes on while it does; at the end there is what pytest and environments have said."""
-    seen = terminal(pair, "-n", "0", "--esb-profile", "all", variables={"SLOW": "0.5"})
+    seen = terminal(pair, "-n", "0", "--esb-profile", "all", variables={"SLOW": "2"})
     assert seen.code == pytest.ExitCode.TESTS_FAILED
     assert rows(seen, r"one-local compose +\d+ s waiting for .*(database|gateway)")
     assert rows(seen, r"two-local test +\d+ s \d/5 passed.*; test_slow \(\d s\)")
@@ -112,11 +112,11 @@ def test_pytest_sugar_draws_its_bar_and_lines_are_plain(pair: Project) -> None:
 def test_in_ci_there_are_plain_lines_and_no_silence(pair: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipe gets no escape sequence, and a line about the test that is all that goes on."""
     monkeypatch.setenv("CI", "true")
-    monkeypatch.setenv("SLOW", "2.5")  # longer than anything may be silent
+    monkeypatch.setenv("SLOW", "4")  # longer than anything may be silent
     result = pair.run("-n", "0", "--esb-profile", "one-local", "--esb-output", "live")
     assert "\x1b" not in output(result)
-    said = re.findall(r"^\[one-local\] test: (.*) \([12] s\)$", output(result), re.MULTILINE)
-    assert said == ["3/5 passed, 1 failed; test_slow"]
+    said = re.findall(r"^\[one-local\] test: (.*) \(\d s\)$", output(result), re.MULTILINE)
+    assert "3/5 passed, 1 failed; test_slow" in said
 
 
 def test_without_pytests_reporter_lines_and_summary_are_there(pair: Project) -> None:

@@ -19,6 +19,22 @@ def pytest_esb_environment_ready(environment):
 """
 
 
+WAITS = """
+import os, time
+
+HERE = Path(__file__).parent
+
+def pytest_collection_finish(session):
+    (HERE / f"collected-{os.environ.get('PYTEST_XDIST_WORKER')}").touch()
+
+def pytest_esb_deploy(environment, log):
+    deadline = time.monotonic() + 120
+    while len(list(HERE.glob("collected-gw*"))) < WORKERS:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+"""
+
+
 def make(project: Project, *environments: str, **files: str) -> Project:
     """Fill a project with environments that have no artifact, and with tests that note their runs."""
     project.matrix(entries(*environments, artifacts=False))
@@ -62,6 +78,8 @@ def test_each_environment_comes_up_once_and_each_test_runs_once(
     """Exclusive tests run alone, all others shared; what fixtures hold ends before the environment does."""
     names = ["one-local", "two-local", "three-local"][:environments]
     make(project, *names, test_shared=SHARED)
+    # A worker that collects when the others have run everything has nothing to run.
+    project.write("conftest.py", f"{HOOKS}{WAITS}\nWORKERS = {workers}\n")
     result = project.run("--esb-profile", "all", "-n", str(workers))
     assert result.ret == 0, output(result)
     result.assert_outcomes(passed=16 * environments)

@@ -51,7 +51,8 @@ class Service:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the lines it wrote, which all have to be JSON objects."""
-        return [json.loads(line) for line in self._output.read_text().splitlines()]
+        whole, _, _ = self._output.read_text().rpartition("\n")  # the last line may be in the making
+        return [json.loads(line) for line in whole.splitlines()]
 
     def messages(self) -> str:
         """Return the messages of all its lines."""

@@ -54,13 +54,14 @@ def test_pool_grows_to_its_limit_and_queues_the_rest(
 ) -> None:
     """Eight calls at once are all answered, by three workers and never more."""
     take_turn("lambda-scaling")
-    calls = [call("scaling", 700) for _ in range(8)]
+    calls = [call("scaling", 1000) for _ in range(8)]
+    seen = []
 
     def full() -> None:
-        assert pool("lambda-scaling")["busy"] == 3
+        seen.append(pool("lambda-scaling"))
+        assert seen[-1]["busy"] == 3
 
     eventually(full, timeout=20)
-    seen = [pool("lambda-scaling")]
     while not all(running.done() for running in calls):
         seen.append(pool("lambda-scaling"))
     assert [running.result().status_code for running in calls] == [200] * 8
@@ -81,8 +82,12 @@ def test_pool_shrinks_to_nothing_and_comes_back(
         assert not workers("lambda-scaling")
 
     eventually(empty, timeout=20)
-    assert call("scaling", 1).result().status_code == 200
-    assert pool("lambda-scaling")["total_workers"] == 1
+
+    def back() -> None:
+        assert call("scaling", 1).result().status_code == 200
+        assert pool("lambda-scaling")["total_workers"] == 1
+
+    eventually(back)
 
 
 def test_minimum_is_started_without_a_call_and_kept(
@@ -131,7 +136,7 @@ def test_call_that_waits_too_long_is_turned_away(
 ) -> None:
     """Who finds no worker within the pool's waiting time gets a 429; the running call is not disturbed."""
     take_turn("lambda-queue")
-    running = call("queue", 3000)
+    running = call("queue", 5000)
 
     def busy() -> None:
         assert pool("lambda-queue")["busy"] == 1

@@ -14,7 +14,7 @@ ENV_FILE = f"e2e/environments/{ENVIRONMENT}/.env"
 HOURS = '__import__("threading").Event().wait(3600)'
 
 AT_START = """
-import os, signal
+import contextlib, os, signal
 from esb_e2e_plugin.lifecycle.supervisor import Supervisor
 
 start = Supervisor.start
@@ -22,8 +22,12 @@ start = Supervisor.start
 def start_and_strike(self, command):
     start(self, command)
     if command.name == "{at}":
-        for victim in {victims}:
-            os.kill(self.identities()[victim].pid, signal.{signal})
+        pids = [self.identities()[victim].pid for victim in {victims}]
+        for pid in pids:
+            os.kill(pid, signal.{signal})
+        for pid in pids:
+            with contextlib.suppress(ChildProcessError):  # somebody has seen its end before
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
 
 Supervisor.start = start_and_strike
 """
