@@ -22,6 +22,23 @@ def note(request):
 """
 """Text of the project's `e2e/scenarios/conftest.py`."""
 
+ALL_COLLECT_FIRST = """
+import os, time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def pytest_collection_finish(session):
+    (HERE / f"collected-{os.environ.get('PYTEST_XDIST_WORKER')}").touch()
+
+def pytest_esb_deploy(environment, log):
+    deadline = time.monotonic() + 120
+    while len(list(HERE.glob("collected-gw*"))) < WORKERS:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+"""
+"""Text of a root conftest, which sets WORKERS: one of them that collected late might run nothing."""
+
 
 @dataclass(frozen=True)
 class Note:

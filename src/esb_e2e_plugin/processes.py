@@ -82,19 +82,17 @@ def environment_of(pid: int) -> bytes:
     with suppress(OSError):
         while not (environment := (folder / "environ").read_bytes()):
             (folder / "exe").readlink()
-            first, last = _environment_addresses(folder)
-            if first == last != 0 or time.monotonic() >= deadline:
-                break
-            if not first:
+            if time.monotonic() >= deadline:
+                return (folder / "environ").read_bytes()
+            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+            # proc_pid_stat(5): start_code is 0 until an exec has set env_start and env_end.
+            start_code, env_start, env_end = (fields[number - 3] for number in (26, 50, 51))
+            if start_code == b"0":
                 time.sleep(_LOOK_AGAIN_SECONDS)
+            elif env_start == env_end:
+                break
         return environment
     return b""
-
-
-def _environment_addresses(folder: Path) -> tuple[int, int]:
-    """Return where a process' environment begins and ends: both 0 in the middle of an exec."""
-    fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
-    return int(fields[47]), int(fields[48])
 
 
 def described(pids: Iterable[int]) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.esb_shell import SECONDS, Shell, local_project, shell_in
-from tests.faults.left_behind import command_of, processes_of
+from tests.faults.left_behind import reaper_of
 from tests.lean import LEAN
 from tests.plugin.esb_project import Project
 from tests.waiting import eventually, until_it_ends
@@ -32,11 +32,6 @@ def test_hold(esb_environment):
     Path("held").touch()
     input()
 """
-
-
-def reaper_of(project: Project) -> int:
-    """Return the pid of the reaper of a project's run, which keeps it when it gets to work; 0 for none."""
-    return next((pid for pid in processes_of(project.path) if b"watchdog.py" in command_of(pid)), 0)
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +260,7 @@ def test_a_killed_up_is_cleaned_up_by_its_reaper(tmp_path: Path) -> None:
     process = shell.start("up", "--env", "cut")
     assert process.stderr is not None
     next(line for line in process.stderr if "reset: done" in line)
-    with until_it_ends(eventually(lambda: reaper_of(project), "there is a reaper")):
+    with until_it_ends(eventually(lambda: reaper_of(project.path), "there is a reaper")):
         process.kill()
         process.communicate(timeout=SECONDS)
     project.assert_removed("cut")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.e2e_docker_project import DockerProject, making_projects
-from tests.run_notes import CONFTEST, run_beside, take_notes
+from tests.run_notes import ALL_COLLECT_FIRST, CONFTEST, run_beside, take_notes
 
 pytestmark = pytest.mark.engine
 
@@ -43,12 +43,13 @@ def test_later(esb_gateway_url):
 """
 
 _MANY = """
-import pytest
+import time, pytest
 from urllib.request import urlopen
 
 def ask(url):
     with urlopen(f"{url}/", timeout=30) as answer:
         assert answer.read() == b"hello"
+    time.sleep(0.05)  # so long that others would run beside it
 
 @pytest.mark.parametrize("number", range(13))
 def test_share(esb_gateway_url, number):
@@ -70,6 +71,7 @@ def project(tmp_path: Path) -> Iterator[DockerProject]:
 
 def test_two_workers_share_an_environment_except_with_exclusive_tests(project: DockerProject) -> None:
     """It comes up once, each test runs once, both workers run some, and the exclusive ones run alone."""
+    project.write("conftest.py", f"{ALL_COLLECT_FIRST}\nWORKERS = 2\n")
     project.write("e2e/scenarios/conftest.py", CONFTEST)
     project.write("e2e/scenarios/test_tiny.py", _MANY)
     result = project.run("-n2")

@@ -115,7 +115,7 @@ def test_names_and_labels_follow_the_contract_and_nothing_is_left(project: Docke
 
 
 def test_reset_removes_what_a_killed_run_left(project: DockerProject) -> None:
-    """Containers, workers, networks and volumes of a run killed with SIGKILL do not disturb the next one."""
+    """What a run that was killed with its reaper has left does not disturb the next one."""
     killed = hold(project, "-n0")
     add_worker(project)
     os.kill(killed.reaper(), signal.SIGKILL)

@@ -31,7 +31,7 @@ def images() -> dict[str, str]:
 
 
 def test_a_run_after_a_killed_one_is_green_and_builds_no_image(platform: Platform) -> None:
-    """Services and function workers of `kill -9` are still there, then are gone; images stay as they are."""
+    """What a run killed with its reaper has left is there, then is gone; images stay as they are."""
     own = f"{platform.name}-{ENVIRONMENT}"
     platform.hold.touch()
     killed = platform.start("-n0", "--esb-test-target", SMOKE)

@@ -22,6 +22,11 @@ def command_of(pid: int) -> bytes:
         return b""
 
 
+def reaper_of(folder: Path) -> int:
+    """Return the pid of the reaper of a run in a folder, also when it is at work; 0 where there is none."""
+    return next((pid for pid in processes_of(folder) if b"watchdog.py" in command_of(pid)), 0)
+
+
 def below(folder: Path) -> list[str]:
     """Return what there is below a folder, whoever removes some of it meanwhile, which a glob minds."""
     return [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esb_e2e_plugin.processes import environment_of
-from tests.faults.left_behind import command_of
+from tests.faults.left_behind import command_of, reaper_of
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -90,11 +90,8 @@ class Run:
 
     def reaper(self) -> int:
         """Return the pid of its reaper, once that is there; it keeps it when it gets to work."""
-
-        def found() -> int:
-            return next((pid for pid in self._project.processes() if b"watchdog.py" in command_of(pid)), 0)
-
-        return eventually(found, f"a reaper of a run that wrote:\n{self.output()}")
+        folder = self._project.folder
+        return eventually(lambda: reaper_of(folder), f"a reaper of a run that wrote:\n{self.output()}")
 
     def signal_group(self, number: signal.Signals) -> None:
         """Send a signal to it and its xdist workers, as a terminal does."""

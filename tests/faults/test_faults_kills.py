@@ -210,7 +210,8 @@ def test_an_interrupt_while_the_environment_is_removed_does_not_keep_it(project:
     project.hold.touch()
     project.write("e2e/scenarios/test_tiny.py", "def test_nothing(esb_environment):\n    pass\n")
     run = project.start("-n0")
-    eventually((project.root / "finishing").exists, "the run has come to its clean-up")
+    for note in (project.root / "finishing", project.held):
+        eventually(note.exists, "the run waits for its clean-up")
     run.signal_group(signal.SIGINT)
     eventually(lambda: "interrupted" in run.output(), "the interrupt is answered")
     project.hold.unlink()

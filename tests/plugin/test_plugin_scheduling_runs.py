@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.plugin.esb_project import Project, entries, output, reported
-from tests.run_notes import CONFTEST, run_beside, take_notes
+from tests.run_notes import ALL_COLLECT_FIRST, CONFTEST, run_beside, take_notes
 
 HOOKS = """
 import json
@@ -16,22 +16,6 @@ from pathlib import Path
 def pytest_esb_environment_ready(environment):
     with Path(__file__).with_name("ready.txt").open("a") as file:
         file.write(environment.name + "\\n")
-"""
-
-
-WAITS = """
-import os, time
-
-HERE = Path(__file__).parent
-
-def pytest_collection_finish(session):
-    (HERE / f"collected-{os.environ.get('PYTEST_XDIST_WORKER')}").touch()
-
-def pytest_esb_deploy(environment, log):
-    deadline = time.monotonic() + 120
-    while len(list(HERE.glob("collected-gw*"))) < WORKERS:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 """
 
 
@@ -78,8 +62,7 @@ def test_each_environment_comes_up_once_and_each_test_runs_once(
     """Exclusive tests run alone, all others shared; what fixtures hold ends before the environment does."""
     names = ["one-local", "two-local", "three-local"][:environments]
     make(project, *names, test_shared=SHARED)
-    # A worker that collects when the others have run everything has nothing to run.
-    project.write("conftest.py", f"{HOOKS}{WAITS}\nWORKERS = {workers}\n")
+    project.write("conftest.py", f"{HOOKS}{ALL_COLLECT_FIRST}\nWORKERS = {workers}\n")
     result = project.run("--esb-profile", "all", "-n", str(workers))
     assert result.ret == 0, output(result)
     result.assert_outcomes(passed=16 * environments)

@@ -102,7 +102,8 @@ class GatewayProcess:
         """Start the process, with what `limits` changes of its server, and wait until it is healthy."""
         code = (
             "import sys; from esb_services.gateway import __main__ as gateway, server;"
-            f"vars(server).update({self.limits}); sys.exit(gateway.main())"
+            f"limits = {self.limits}; assert limits.keys() <= vars(server).keys();"
+            "vars(server).update(limits); sys.exit(gateway.main())"
         )
         program = ["-c", code] if self.limits else ["-m", "esb_services.gateway"]
         with self.log_file.open("ab") as log:

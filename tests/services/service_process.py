@@ -20,6 +20,7 @@ PATIENCE = 20.0
 
 
 _reserved: list[socket.socket] = []
+"""Sockets that keep the ports of this process for it."""
 
 
 def free_port() -> int:
@@ -51,7 +52,9 @@ class Service:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the lines it wrote, which all have to be JSON objects."""
-        whole, _, _ = self._output.read_text().rpartition("\n")  # the last line may be in the making
+        runs = self.process.poll() is None
+        text = self._output.read_text()
+        whole = text.rpartition("\n")[0] if runs else text  # it may be writing the last line
         return [json.loads(line) for line in whole.splitlines()]
 
     def messages(self) -> str:

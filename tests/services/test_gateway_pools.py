@@ -274,7 +274,7 @@ def test_orphans_of_an_earlier_gateway_are_removed_after_their_grace(esb: Stack)
 def test_the_gateways_end_removes_its_workers(esb: Stack, number: int) -> None:
     """A signal ends it with status 0, calls in flight are answered, and no worker is left."""
     gate = esb.agent.handlers["f"] = Gate()
-    esb.gateway.limits = {"DRAIN_TIMEOUT": PATIENCE, "REMOVAL_TIMEOUT": PATIENCE}
+    esb.gateway.limits = {"DRAIN_TIMEOUT": PATIENCE / 2, "REMOVAL_TIMEOUT": PATIENCE / 4}
     esb.serve(f={"scaling": {"min_capacity": 2}})
     eventually(lambda: esb.gateway.pool("f")["idle"] == 2, "the minimum is there")
     with Together() as together:
@@ -292,7 +292,7 @@ def test_the_gateways_end_removes_its_workers(esb: Stack, number: int) -> None:
 def test_the_gateway_ends_while_functions_run(esb: Stack) -> None:
     """Calls that do not end are broken off: neither they nor queued ones keep the gateway or a worker."""
     gate = esb.agent.handlers["f"] = Gate()
-    esb.gateway.limits = {"REMOVAL_TIMEOUT": PATIENCE}
+    esb.gateway.limits = {"REMOVAL_TIMEOUT": PATIENCE / 2}
     esb.serve(f={"scaling": {"max_capacity": 1}})
     with Together() as together:
         calls = [together.go(lambda: esb.gateway.invoke("f").status_code) for _ in range(3)]

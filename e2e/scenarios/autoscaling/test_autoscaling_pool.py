@@ -82,6 +82,7 @@ def test_pool_shrinks_to_nothing_and_comes_back(
         assert not workers("lambda-scaling")
 
     eventually(empty, timeout=20)
+    assert call("scaling", 1).result().status_code == 200
 
     def back() -> None:
         assert call("scaling", 1).result().status_code == 200

@@ -82,20 +82,22 @@ def mark_of(pid: int) -> str | None:
 def _environment(pid: int) -> bytes:
     """Return a process' environment block, which it does not have in the middle of an exec.
 
-    Its address is 0 then, unlike that of an empty block; kernel threads and zombies have no program.
+    Neither is it known then where its code begins; kernel threads and zombies have no program.
     """
     end = time.monotonic() + _EXEC_SECONDS
     with contextlib.suppress(OSError):
         while not (block := _read(pid, "environ")):
             Path(f"/proc/{pid}/exe").readlink()
+            if time.monotonic() >= end:
+                return _read(pid, "environ")
             fields = _stat(pid)
-            if fields is None or time.monotonic() >= end:
+            if fields is None:
                 break
-            first, last = int(fields[47]), int(fields[48])
-            if first == last != 0:
-                break
-            if not first:
+            start_code, env_start, env_end = fields[23], fields[47], fields[48]
+            if start_code == b"0":
                 time.sleep(_LOOK_AGAIN_SECONDS)
+            elif env_start == env_end:
+                break
         return block
     return b""
 

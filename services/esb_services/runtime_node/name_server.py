@@ -26,7 +26,7 @@ class NameServer:
 
     async def open(self, host: str, port: int = 53) -> int:
         """Listen, and return the port (0 as argument: any)."""
-        # TCP first: of its ports more are taken, by connections that were closed a moment ago.
+        # TCP chooses where any port will do: connections that have just closed keep ports of its own.
         self._server = await asyncio.start_server(self._relay, host, port)
         taken: int = self._server.sockets[0].getsockname()[1]
         self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
