@@ -11,6 +11,8 @@ PYTHON ?=
 PROFILE ?= e2e-local
 # More arguments for pytest.
 ARGS ?=
+# Workers of the project's own tests, which wait as much as they compute: more than there are processors.
+WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 # Versions of pytest for test-versions, such as "8.4 9.2"; empty for all.
 VERSIONS ?=
 # with, without or both.
@@ -52,7 +54,7 @@ e2e: $(READY) ## Bring up PROFILE=e2e-local (a comma list, or all) and run its s
 	$(RUN) -m pytest -p esb_e2e -p no:hypothesispytest --esb-profile $(PROFILE) -n auto $(ARGS)
 
 test: $(READY) ## Run the project's own tests (ARGS=...)
-	$(RUN) -m pytest -n auto --dist worksteal $(ARGS)
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-browser: $(READY) browser ## Run the tests of the HTML report in a headless Chromium (ARGS=...)
 	$(RUN) -m pytest -m browser tests/report $(ARGS)
@@ -61,7 +63,7 @@ test-versions: $(READY) ## Run the plugin's tests with every pytest, with and wi
 	$(RUN) scripts/test_versions.py --xdist $(XDIST) --versions $(VERSIONS) -- $(TESTS) $(ARGS)
 
 test-chaos: $(READY) ## Kill workers, controllers and groups at random moments (SEED=0 RUNS=100 ARGS=...)
-	CHAOS_SEED=$(SEED) CHAOS_RUNS=$(RUNS) $(RUN) -m pytest -n auto --dist worksteal tests/chaos $(ARGS)
+	CHAOS_SEED=$(SEED) CHAOS_RUNS=$(RUNS) $(RUN) -m pytest -n $(WORKERS) --dist worksteal tests/chaos $(ARGS)
 
 lint: lint-code lint-format lint-types lint-stubs lint-artifacts lint-reference ## Check code, format, types, and what is generated
 
