@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import secrets
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,8 +134,15 @@ class Node:
 
     def execute(self, *command: str) -> tuple[int, str]:
         """Run a command inside the node; return its exit status and what it wrote."""
-        done = self.container.exec_run(list(command))
-        return int(done.exit_code), done.output.decode()
+        # Not exec_run: docker-py loses what comes in one piece with the head of the engine's answer.
+        done = subprocess.run(
+            ["docker", "exec", str(self.container.id), *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        return done.returncode, done.stdout
 
     def ctr(self, *arguments: str) -> str:
         """Ask containerd, in the project's namespace, and return what it says."""

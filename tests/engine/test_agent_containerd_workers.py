@@ -102,7 +102,11 @@ def test_a_started_worker_is_a_labelled_task_in_the_workers_subnet(agent: Agent,
     first, second = agent.result(worker, {"a": 1}), agent.result(worker, {"a": 12})
     assert (first["length"], second["length"]) == (8, 9)
     assert first["pid"] == second["pid"]
-    assert [one.name for one in node.client.containers.list(all=True) if worker.name in str(one.name)] == []
+    assert [
+        one.name
+        for one in node.client.containers.list(all=True, ignore_removed=True)
+        if worker.name in str(one.name)
+    ] == []
     engine = agent.stub.GetEngine(pb.Empty(), timeout=PATIENCE)
     assert (engine.runtime, engine.id in node.ctr("version")) == ("containerd", True)
 
