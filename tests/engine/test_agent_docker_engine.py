@@ -134,4 +134,4 @@ def test_an_agent_whose_engine_is_gone_stops_all_the_same(setup: DockerSetup, pr
     with setup.agent() as agent:
         assert agent.result(worker, {"a": 1})["length"] == 8
         assert agent.service.terminate() == 0
-    assert setup.containers() == []
+    eventually(lambda: not setup.containers(), "no container is left")

@@ -141,7 +141,7 @@ def test_a_function_that_cannot_be_initialised_fails_with_its_own_lines(
     assert "exited with status 1 before it was ready" in message.splitlines()[0]
     assert expected in message.splitlines()[0]
     assert agent.listed() == {}
-    eventually(lambda: not setup.containers(), "no container is left")
+    assert setup.containers() == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_what_the_engine_refuses_is_a_failed_start(
     code, message = failure(error)
     assert code is grpc.StatusCode.FAILED_PRECONDITION
     assert expected in message
-    eventually(lambda: not setup.containers(), "no container is left")
+    assert setup.containers() == []
 
 
 def test_a_crash_during_an_invocation_is_unavailable_with_its_cause(agent: Agent, setup: DockerSetup) -> None:
@@ -175,7 +175,7 @@ def test_a_crash_during_an_invocation_is_unavailable_with_its_cause(agent: Agent
     container, cause = setup.container(worker.id), "exited with status 3 during an invocation"
     eventually(lambda: cause in "".join(messages_of(container)[-1:]), "the engine has the last line")
     agent.stub.DestroyContainer(worker_request(worker), timeout=PATIENCE)
-    eventually(lambda: not setup.containers(), "no container is left")
+    assert setup.containers() == []
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_an_invocation_that_takes_too_long_exceeds_its_deadline(agent: Agent, se
     )
     assert agent.invoke(worker, {}).status_code == 429
     agent.stub.DestroyContainer(worker_request(worker), timeout=PATIENCE)
-    eventually(lambda: not setup.containers(), "no container is left")
+    assert setup.containers() == []
 
 
 def test_metrics_tell_what_a_worker_uses(agent: Agent) -> None:
@@ -386,4 +386,4 @@ def test_an_agent_that_is_told_to_stop_removes_its_workers(setup: DockerSetup) -
         assert agent.service.terminate() == 0
         assert call.code() is grpc.StatusCode.UNAVAILABLE
         assert not start.done() or start.code() is not grpc.StatusCode.OK
-    assert setup.containers() == []
+    eventually(lambda: not setup.containers(), "no container is left")
