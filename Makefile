@@ -53,7 +53,7 @@ e2e: $(READY) ## Bring up PROFILE=e2e-local (a comma list, or all) and run its s
 	@! $(RUN) scripts/needs_engine.py $(PROFILE) || $(MAKE) engine
 	$(RUN) -m pytest -p esb_e2e -p no:hypothesispytest --esb-profile $(PROFILE) -n auto $(ARGS)
 
-test: $(READY) ## Run the project's own tests (ARGS=...)
+test: $(READY) ## Run the project's own tests (WORKERS=N ARGS=...)
 	$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-browser: $(READY) browser ## Run the tests of the HTML report in a headless Chromium (ARGS=...)
