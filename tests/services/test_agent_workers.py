@@ -232,8 +232,8 @@ def test_an_answer_of_a_worker_that_is_killed_for_its_memory_is_none(
         async def invoke_while_watched(*arguments: Any) -> WorkerAnswer:
             answer = await invoke(*arguments)
             watch = asyncio.create_task(process.kill_if_too_large())
-            await asyncio.sleep(0)  # it has sent the signal, and waits for the end
-            assert not watch.done()
+            await asyncio.sleep(0)  # its first step, which sends the signal
+            assert not watch.done()  # it waits for the end
             return answer
 
         monkeypatch.setattr(WorkerConnections, "invoke", invoke_while_watched)

@@ -224,17 +224,16 @@ class WorkerProcess:
             Whether it was too large, also where another call has begun to kill it.
         """
         limit = self.launch.memory_max
-        verdict = None
         if not self._is_too_large:
             used = max(self.memory()) if limit and self._verdict is None else 0
             if used <= limit:
                 return False
             self._is_too_large = True
-            verdict = (
+            self._verdict = (
                 f"exceeded its memory limit of {limit // MIB} MiB (it used {used // MIB} MiB) and was killed"
             )
-            self._say(verdict)
-        await self.kill(verdict)
+            self._say(self._verdict)
+        await self.kill()
         return True
 
     def _say(self, verdict: str) -> None:
